@@ -1,0 +1,168 @@
+"""What a method is: a recipe that trains a model on a task, with its name, its source and its search space."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from farfield.batches import by_domain, uniform
+from farfield.errors import unknown_name
+from farfield.tasks.task import Task, column
+from farfield.train import History, Hook, Loss, train
+
+
+@dataclass(frozen=True)
+class Range:
+    """A hyper-parameter between ``low`` and ``high``; ``log`` searches it on a logarithmic scale.
+
+    >>> Range(1e-4, 1e-2, log=True).high
+    0.01
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A hyper-parameter out of a few values.
+
+    >>> Choice((0.1, 0.5)).values
+    (0.1, 0.5)
+    """
+
+    values: tuple[float | int | str, ...]
+
+
+@dataclass
+class Fitted:
+    """A trained model (not always the object that went in: averaging returns the average) and its history."""
+
+    model: nn.Module
+    history: History
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named recipe. Calling it is calling the recipe.
+
+    **Fields:**
+    - ``fit``: ``fit(model, task, *, steps, batch_size, seed, hooks, learning_rate, weight_decay, ...) -> Fitted``.
+    - ``space``: the search space of the method's own hyper-parameters, besides learning rate and weight decay.
+    - ``needs_domains``: it compares training domains, so it needs at least two of them.
+    - ``needs_validation``: it chooses its weights itself by looking at ``task.val`` while it trains (as SWAD does), so
+      no checkpoint is chosen for it.
+    - ``learning_rate_factor``: its default learning rate as a multiple of the model's (which is meant for AdamW).
+    """
+
+    name: str
+    fit: Callable[..., Fitted]
+    summary: str
+    source: str
+    space: Mapping[str, Range | Choice] = field(default_factory=dict)
+    needs_domains: bool = False
+    needs_validation: bool = False
+    learning_rate_factor: float = 1.0
+
+    def __call__(self, model: nn.Module, task: Task, **settings: Any) -> Fitted:
+        return self.fit(model, task, **settings)
+
+
+METHODS: dict[str, Method] = {}
+
+
+def method(name: str, *, source: str, **fields: Any) -> Callable[[Callable[..., Fitted]], Callable[..., Fitted]]:
+    """Register a recipe under a name; its docstring's first line becomes the summary.
+
+    >>> METHODS["erm"].source
+    'Vapnik, 1998'
+    """
+
+    def register(fit: Callable[..., Fitted]) -> Callable[..., Fitted]:
+        METHODS[name] = Method(name, fit, summary=(fit.__doc__ or "").strip().splitlines()[0], source=source, **fields)
+        return fit
+
+    return register
+
+
+def load(name: str) -> Method:
+    """Return the method of this name: a built-in, one that another package offers, or the user's ``module:function``.
+
+    Other packages add methods by entry points of the group ``farfield.methods`` that resolve to a `Method`. A user's
+    ``module:name`` resolves to a `Method`, or to a function with the signature of a recipe.
+
+    Raises InputError on an unknown name, with the nearest known ones.
+
+    >>> load("erm").name
+    'erm'
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if ":" in name:
+        from farfield.modules import load_object
+
+        found = load_object(name, kind="method")
+        return (
+            found if isinstance(found, Method) else Method(name, found, (found.__doc__ or name).splitlines()[0], name)
+        )
+    from importlib.metadata import entry_points
+
+    offered = {point.name: point for point in entry_points(group="farfield.methods")}
+    if name in offered:
+        return offered[name].load()
+    raise unknown_name("method", name, [*METHODS, *offered])
+
+
+def minimise(
+    model: nn.Module,
+    task: Task,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    hooks: Iterable[Hook] = (),
+) -> Fitted:
+    """Train with the batches that every method of a comparison shares, so that methods differ in nothing else.
+
+    With several training domains, each batch holds the same number of examples of each (as in DomainBed); with one,
+    batches are drawn uniformly.
+    """
+    batches = (
+        by_domain(column(task.train, "domain"), batch_size, seed=seed)
+        if len(task.domains) > 1
+        else uniform(len(task.train), batch_size, seed=seed)
+    )
+    history = train(model, task.train, loss, optimizer, steps=steps, seed=seed, batches=batches, hooks=hooks)
+    return Fitted(model, history)
+
+
+def cross_entropy(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+    """Mean cross-entropy of ``model(batch["x"])`` against ``batch["y"]``.
+
+    >>> cross_entropy(nn.Identity(), {"x": torch.zeros(1, 2), "y": torch.tensor([0])})
+    tensor(0.6931)
+    """
+    return nn.functional.cross_entropy(model(batch["x"]), batch["y"])
+
+
+def default_learning_rate(model: nn.Module, given: float | None, *, factor: float = 1.0) -> float:
+    """Return the given learning rate, or the model's own (``model.learning_rate``, else 1e-3) times a factor.
+
+    >>> default_learning_rate(nn.Linear(1, 1), None)
+    0.001
+    """
+    return given if given is not None else factor * getattr(model, "learning_rate", 1e-3)
+
+
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that training may change.
+
+    >>> len(trainable(nn.Linear(1, 1)))
+    2
+    """
+    return [p for p in model.parameters() if p.requires_grad]

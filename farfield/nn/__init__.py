@@ -1,0 +1,3 @@
+"""Layers and architectures, each an ``nn.Module``."""
+
+from farfield.nn.classifier import Classifier as Classifier
