@@ -32,8 +32,8 @@ def uniform(n: int, batch_size: int, *, seed: int) -> Iterator[Tensor]:
 def by_domain(domain: Tensor, batch_size: int, *, seed: int) -> Iterator[Tensor]:
     """Yield index batches in which each training domain has the same number of examples.
 
-    **Arguments:** ``domain`` (n,) int64; ``batch_size`` is rounded down to a multiple of the domains in a batch. A batch
-    holds every domain, one after the other; where there are more than batch_size / 8 of them, each batch draws that many
+    **Arguments:** ``domain`` (n,) int64; ``batch_size`` is rounded down to a multiple of the domains in a batch, of which
+    there are two at least. A batch holds every domain, one after the other; where there are more than batch_size / 8 of them, each batch draws that many
     at random (the group sampling of WILDS; balanced minibatches as in DomainBed).
 
     >>> stream = by_domain(torch.tensor([0, 0, 0, 0, 1, 1]), 4, seed=0)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
 
 
 class InputError(ValueError):
@@ -26,6 +27,11 @@ class MissingExtra(InputError):
         super().__init__(
             f"{needed_by} needs the package {package}, which is not installed: pip install 'farfield[{extra}]'"
         )
+        self._again = partial(MissingExtra, package, extra=extra, needed_by=needed_by)
+
+    def __reduce__(self):
+        # So that it crosses from a worker process: by default only the message would be handed to __init__.
+        return self._again, ()
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -36,8 +42,13 @@ class NonFiniteLoss(ArithmeticError):
     """
 
     def __init__(self, *, step: int, value: float, before: Iterable[float]):
+        before = list(before)
         values = ", ".join(f"{v:.4g}" for v in before)
         super().__init__(f"the loss is {value} at step {step}; before it: {values or 'nothing'}")
+        self._again = partial(NonFiniteLoss, step=step, value=value, before=before)
+
+    def __reduce__(self):
+        return self._again, ()
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
@@ -47,7 +58,20 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     "unknown method 'samm'; nearest: sam, asam"
     """
     known = list(known)
-    nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    nearest = nearest_names(name, known)
     if nearest:
         return InputError(f"unknown {kind} {name!r}; nearest: {', '.join(nearest)}")
     return InputError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
+
+
+def nearest_names(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
+    """Return the known names that resemble this one, the nearest first; capitals make no difference.
+
+    >>> nearest_names("Label", ["site", "label"])
+    ['label']
+    """
+    by_lower: dict[str, list[str]] = {}
+    for k in known:
+        by_lower.setdefault(k.lower(), []).append(k)
+    close = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.5)
+    return [k for c in close for k in by_lower[c]][:most]

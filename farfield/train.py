@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +59,8 @@ def train(
     The same seed gives the same run on the same machine: dropout and other draws of the model start from it too, and
     the caller's random state is left as it was.
 
-    Raises InputError on steps or batch_size below 1, NonFiniteLoss where the loss becomes NaN or infinite.
+    Raises InputError on steps or batch_size below 1 and on ``batches`` that end early, NonFiniteLoss where the loss becomes
+    NaN or infinite.
 
     >>> from farfield.tasks import Table
     >>> model = nn.Linear(1, 1)
@@ -84,7 +86,10 @@ def train(
         model.train()
         indices: Iterator[Tensor] = iter(batches)
         for step in range(1, steps + 1):
-            batch = to_device(data[next(indices)], device)
+            rows = next(indices, None)
+            if rows is None:
+                raise InputError(f"batches ended after {step - 1} of {steps} steps; it must hold at least as many")
+            batch = to_device(data[rows], device)
 
             def closure(batch=batch) -> Tensor:
                 optimizer.zero_grad(set_to_none=True)
@@ -121,22 +126,41 @@ def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """Put a model in evaluation mode, and every module of it back afterwards, also those that were in it before.
+
+    >>> model = nn.Dropout()
+    >>> with evaluating(model):
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield model
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 @torch.no_grad()
 def predict(model: nn.Module, data: Split, *, batch_size: int = 512) -> Tensor:
     """Return the model's outputs ``(n, classes)`` on every row, on the CPU, in evaluation mode.
 
-    The model's training flag is put back afterwards.
+    The training flags of the model are put back afterwards.
 
     >>> from farfield.tasks import Table
     >>> predict(nn.Linear(2, 3), Table(x=torch.zeros(5, 2))).shape
     torch.Size([5, 3])
     """
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    outputs = [
-        model(to_device(data[torch.arange(i, min(i + batch_size, len(data)))], device)["x"]).float().cpu()
-        for i in range(0, len(data), batch_size)
-    ]
-    model.train(was_training)
-    return torch.cat(outputs)
+    with evaluating(model):
+        return torch.cat(
+            [
+                model(to_device(data[torch.arange(i, min(i + batch_size, len(data)))], device)["x"]).float().cpu()
+                for i in range(0, len(data), batch_size)
+            ]
+        )

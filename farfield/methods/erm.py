@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from farfield.methods.method import Fitted, cross_entropy, default_learning_rate, method, minimise, trainable
+from farfield.methods.method import Fitted, adamw, cross_entropy, default_learning_rate, method, minimise, trainable
 from farfield.tasks.task import Task
 from farfield.train import Hook
 
@@ -32,9 +32,7 @@ def erm(
     >>> len(fitted.history.loss)
     20
     """
-    optimizer = torch.optim.AdamW(
-        trainable(model), lr=default_learning_rate(model, learning_rate), weight_decay=weight_decay
-    )
+    optimizer = adamw(model, learning_rate, weight_decay)
     return minimise(model, task, cross_entropy, optimizer, steps=steps, batch_size=batch_size, seed=seed, hooks=hooks)
 
 

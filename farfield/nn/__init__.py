@@ -1,3 +1,15 @@
-"""Layers and architectures, each an ``nn.Module``."""
+"""Layers and architectures, each an ``nn.Module``; models by name; what a model needs done to its inputs."""
 
 from farfield.nn.classifier import Classifier as Classifier
+from farfield.nn.cnn import CNN as CNN
+from farfield.nn.features import features_and_logits as features_and_logits
+from farfield.nn.load import default as default
+from farfield.nn.load import load as load
+from farfield.nn.prepare import prepare as prepare
+from farfield.nn.prepare import prepare_inputs as prepare_inputs
+from farfield.nn.preprocess import Preprocess as Preprocess
+from farfield.nn.resnet import ResNet as ResNet
+from farfield.nn.running_stats import disable_running_stats as disable_running_stats
+from farfield.nn.standardize import Standardize as Standardize
+from farfield.nn.tuning import Frozen as Frozen
+from farfield.nn.vit import ViT as ViT

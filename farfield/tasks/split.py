@@ -45,33 +45,52 @@ def assign(
     - ``groups``: (n,) integers; rows of one group are the same example and stay together. A group that also has a row
       in a test domain leaves the training domains. See `duplicate_groups`.
 
+    Raises InputError on shares that leave nothing to train on, arrays of different lengths, or a test domain without rows.
+
     >>> y, domain = np.array([0, 1] * 20), np.repeat([0, 1], 20)
     >>> a = assign(y, domain, test_domains=[1], seed=0)
     >>> len(a.train), len(a.val), len(a.iid), len(a.tests[1]), a.dropped
     (12, 4, 4, 20, 0)
     """
-    if validation <= 0 or iid <= 0 or validation + iid >= 1:
-        raise InputError(f"validation {validation} and iid {iid} must be above 0 and leave something for training")
-    rng = np.random.default_rng([seed, 0xFA2])
+    # iid 0 is for data that comes with official test rows: they are the near test, whole.
+    if validation <= 0 or iid < 0 or validation + iid >= 1:
+        raise InputError(
+            f"validation is {validation} and iid {iid}; the first must be above 0, the second at least 0, their sum below 1"
+        )
     groups = np.arange(len(y)) if groups is None else groups
+    if not len(y) == len(domain) == len(groups):
+        raise InputError(
+            f"y, domain and groups have {len(y)}, {len(domain)} and {len(groups)} rows; they must be equal"
+        )
+    for d in test_domains:
+        if d not in domain:
+            raise InputError(f"the test domain {d} has no row")
+    rng = np.random.default_rng([seed, 0xFA2])
     is_test = np.isin(domain, list(test_domains))
     tests = {d: np.flatnonzero(domain == d) for d in test_domains}
     seen_in_test = np.isin(groups, groups[is_test]) & ~is_test
     rows = np.flatnonzero(~is_test & ~seen_in_test)
+    strata = np.unique(np.stack([domain[rows], y[rows]], axis=1), axis=0, return_inverse=True)[1].ravel()
 
     # The first row of each group stands for it; the others follow it.
-    unique, first, member = np.unique(groups[rows], return_index=True, return_inverse=True)
-    leaders = rows[first]
-    stratum = np.unique(np.stack([domain[leaders], y[leaders]], axis=1), axis=0, return_inverse=True)[1].ravel()
-    split = np.zeros(len(unique), dtype=int)
-    for s in range(stratum.max() + 1 if len(stratum) else 0):
-        order = rng.permutation(np.flatnonzero(stratum == s))
-        # Shares are rounded up or down at random, so that small classes are not always missing from one split.
-        n_val, n_iid = (int(share * len(order) + rng.random()) for share in (validation, iid))
-        n_val = min(n_val, len(order) - 1)
-        n_iid = min(n_iid, len(order) - 1 - n_val)
+    first, member = np.unique(groups[rows], return_index=True, return_inverse=True)[1:]
+    split = np.zeros(len(first), dtype=int)
+    by_stratum = np.argsort(strata[first], kind="stable")
+    bounds = np.flatnonzero(np.diff(strata[first][by_stratum])) + 1
+    # What rounding leaves over goes to the next stratum: small classes are not always missing from one split, and the
+    # whole split has its share.
+    over_val, over_iid = rng.random(2)
+    for order in np.split(by_stratum, bounds) if len(by_stratum) else ():
+        order = rng.permutation(order)
+        want_val, want_iid = validation * len(order) + over_val, iid * len(order) + over_iid
+        n_val = min(int(want_val), len(order) - 1)
+        n_iid = min(int(want_iid), len(order) - 1 - n_val)
+        over_val, over_iid = min(want_val - n_val, 1), min(want_iid - n_iid, 1)
         split[order[:n_val]] = 1
         split[order[n_val : n_val + n_iid]] = 2
+    # Rows that followed their group may have been the only ones of their domain and class: such a group trains.
+    for s in np.setdiff1d(strata, strata[split[member] == 0]):
+        split[member[strata == s][0]] = 0
     where = split[member]
     return Assignment(rows[where == 0], rows[where == 1], rows[where == 2], tests, dropped=int(seen_in_test.sum()))
 
@@ -84,13 +103,22 @@ def duplicate_groups(*columns: np.ndarray) -> np.ndarray:
     >>> duplicate_groups(np.array([[1, 2], [3, 4], [1, 2]])).tolist()
     [0, 1, 0]
     """
-    numbers: dict[bytes, int] = {}
-    parts = [c.reshape(len(c), -1) if c.dtype.kind not in "OUS" else c for c in columns]
+    numbers: dict[tuple[bytes, ...], int] = {}
+    parts = [_comparable(np.asarray(c)) for c in columns]
     result = np.empty(len(columns[0]), dtype=np.int64)
     for i in range(len(result)):
-        key = b"\0".join(p[i].tobytes() if isinstance(p[i], np.ndarray) else str(p[i]).encode() for p in parts)
+        key = tuple(p[i].tobytes() if isinstance(p, np.ndarray) else p[i] for p in parts)
         result[i] = numbers.setdefault(key, len(numbers))
     return result
+
+
+def _comparable(values: np.ndarray) -> np.ndarray | list[bytes]:
+    """Return rows whose bytes are equal where the rows are."""
+    if values.dtype.kind in "OUS":
+        return [str(v).encode() for v in values]
+    if values.dtype.kind == "f":
+        values = values + 0.0  # -0.0 becomes 0.0
+    return np.ascontiguousarray(values).reshape(len(values), -1) if len(values) else values
 
 
 def check_domains(
@@ -111,7 +139,9 @@ def check_domains(
         raise InputError(f"the labels of {source} are all the same ({classes[0]!r}); there is nothing to learn")
     for c, name in enumerate(classes):
         homes = np.unique(domain[y == c])
-        if len(homes) < 2:
+        if len(homes) == 0:
+            raise InputError(f"the class {name!r} of {source} has no row")
+        if len(homes) == 1:
             raise InputError(
                 f"the class {name!r} of {source} exists in one domain alone ({domains[homes[0]]!r}); "
                 "leave its rows out, or merge it with another class"

@@ -1,0 +1,20 @@
+# Each command works alone on a fresh machine: it makes what it needs first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[hf,dev]'
+	touch .venv/installed
+
+demo: install
+	$(BIN)/farfield compare digits --seeds 3 --out demo
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest

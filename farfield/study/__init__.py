@@ -1,0 +1,6 @@
+"""The engine: trials run in processes, are kept in a store, and are never run twice."""
+
+from farfield.study.run import Outcome as Outcome
+from farfield.study.run import run as run
+from farfield.study.store import Store as Store
+from farfield.study.trial import Trial as Trial
