@@ -56,6 +56,42 @@ def margins(figure: Any, *, left: float, right: float, top: float, bottom: float
     figure.subplots_adjust(left=left / width, right=1 - right / width, top=1 - top / height, bottom=bottom / height)
 
 
+def rows(names: Sequence[str], *, key: Sequence[tuple[str, str, str]] = (), pitch: float = 17) -> tuple[Any, Any]:
+    """Axes with one named row for each of these, the first on top; ``pitch`` is the height of a row in points."""
+    names = [shorten(name, 24) for name in names]
+    top = 22 if key else 8
+    height = (len(names) * pitch + 44 + top) / 72
+    figure, axes = canvas(height=height)
+    margins(figure, left=text_width(names) + 10, right=12, top=top, bottom=38)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    write_key(figure, axes, key)
+    return figure, axes
+
+
+def write_key(figure: Any, axes: Any, key: Sequence[tuple[str, str, str]]) -> None:
+    """One line over the axes: each highlighted method beside its marker."""
+    width, height = figure.get_size_inches() * 72
+    x, y = 8.0, height - 9
+    for text, colour, marker in key:
+        axes.plot(
+            x / width,
+            y / height,
+            marker=marker,
+            markersize=6,
+            color=colour,
+            transform=figure.transFigure,
+            clip_on=False,
+        )
+        figure.text(
+            (x + 7) / width, y / height, text, va="center_baseline", fontsize=SMALL, color=colour, fontweight="bold",
+            parse_math=False,
+        )  # fmt: skip
+        x += text_width([text]) + 24
+
+
 def text_width(texts: Sequence[str], size: float = SMALL) -> float:
     """Return about how wide the longest text is, in points.
 

@@ -24,7 +24,7 @@ def leaderboard(results: Results) -> str | None:
     rows = finished(results)
     if not rows:
         return None
-    figure, axes = _rows([row["method"] for row in rows])
+    figure, axes = _svg.rows([row["method"] for row in rows])
     styles = _styles(results)
     base = next((row for row in rows if row["method"] == results["settings"]["baseline"]), None)
     if base:
@@ -45,11 +45,11 @@ def differences(results: Results) -> str | None:
     rows = [row for row in finished(results) if mean(row["difference"]) is not None]
     if not rows:
         return None
-    figure, axes = _rows([row["method"] for row in rows])
+    figure, axes = _svg.rows([row["method"] for row in rows])
     styles = _styles(results)
     axes.axvline(0, color=BASELINE, linewidth=1.2)
     for y, row in enumerate(rows):
-        _interval(axes, row["difference"], y, *styles[row["method"]][:2])
+        _interval(axes, row["difference"], y, *styles[row["method"]][:2], difference=True)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -0.5), max(high, 0.5))
     axes.locator_params(axis="x", nbins=6)
@@ -119,7 +119,7 @@ def domains(results: Results, *, most: int = 30) -> str | None:
     keys = sorted(points, key=lambda key: average[key])[:most]
     repeated = len({test for _, test in keys}) < len(keys)
     names = [f"{shorten(test, 14)} ({shorten(task, 12)})" if repeated else test for task, test in keys]
-    figure, axes = _rows(names, key=_key(results), pitch=25)
+    figure, axes = _svg.rows(names, key=_key(results), pitch=25)
     for y, key in enumerate(keys):
         axes.axhline(y, color=FAINT, linewidth=0.6, zorder=0)
         for method, colour, marker, highlighted in _order(results, points[key]):
@@ -171,6 +171,7 @@ def near_far(results: Results) -> str | None:
             of_task = [c[3] for c in cells if c[0] == name]
             if of_task:
                 labels.append((short, float(np.mean(of_task)), INK, False))
+    axes.locator_params(axis="x", nbins=6)
     _svg.name_axes(axes, "near accuracy, %", "far accuracy, %")
     _labels(figure, axes, labels, top=24, bottom=36, key=_key(results))
     return _svg.render(figure, "near-far")
@@ -212,28 +213,23 @@ def curves(results: Results, task: str, what: str) -> str | None:
     return _svg.render(figure, f"curves-{what}-{_short_hash(task)}")
 
 
-def _rows(names: Sequence[str], *, key: Sequence[tuple[str, str, str]] = (), pitch: float = 17) -> tuple[Any, Any]:
-    """Axes with one named row for each of these, the first on top; ``pitch`` is the height of a row in points."""
-    names = [shorten(name, 24) for name in names]
-    top = 22 if key else 8
-    height = (len(names) * pitch + 44 + top) / 72
-    figure, axes = _svg.canvas(height=height)
-    _svg.margins(figure, left=_svg.text_width(names) + 10, right=12, top=top, bottom=38)
-    axes.set_yticks(range(len(names)), names, parse_math=False)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
-    _write_key(figure, axes, key)
-    return figure, axes
-
-
 def _interval(
-    axes: Any, value: Mapping[str, Any], at: float, colour: str, marker: str, *, upright: bool = False
+    axes: Any,
+    value: Mapping[str, Any],
+    at: float,
+    colour: str,
+    marker: str,
+    *,
+    upright: bool = False,
+    difference: bool = False,
 ) -> None:
     """A mean with its interval, in percent; lying at a row, or upright at a place on the x axis."""
     centre = 100 * value["mean"]
     if bounded(value):
         bounds = [100 * value["low"], 100 * value["high"]]
+        if not difference:
+            # An accuracy cannot lie outside these, whatever Student's t says.
+            bounds = [max(bounds[0], 0), min(bounds[1], 100)]
         line = ([at, at], bounds) if upright else (bounds, [at, at])
         axes.plot(*line, color=colour, linewidth=2.0 if not upright else 1.3, solid_capstyle="butt", zorder=2)
     point = (at, centre) if upright else (centre, at)
@@ -249,7 +245,7 @@ def _labels(figure, axes, ends, *, top: float, bottom: float, key: Sequence[tupl
     with _svg.any_script():
         figure.draw_without_rendering()
     _svg.label_right(figure, axes, ends)
-    _write_key(figure, axes, key)
+    _svg.write_key(figure, axes, key)
 
 
 def _key(results: Results) -> list[tuple[str, str, str]]:
@@ -262,27 +258,6 @@ def _key(results: Results) -> list[tuple[str, str, str]]:
         for m, role in named
         if m
     ]
-
-
-def _write_key(figure: Any, axes: Any, key: Sequence[tuple[str, str, str]]) -> None:
-    """One line over the axes: each highlighted method beside its marker."""
-    width, height = figure.get_size_inches() * 72
-    x, y = 8.0, height - 9
-    for text, colour, marker in key:
-        axes.plot(
-            x / width,
-            y / height,
-            marker=marker,
-            markersize=6,
-            color=colour,
-            transform=figure.transFigure,
-            clip_on=False,
-        )
-        figure.text(
-            (x + 7) / width, y / height, text, va="center_baseline", fontsize=SMALL, color=colour, fontweight="bold",
-            parse_math=False,
-        )  # fmt: skip
-        x += _svg.text_width([text]) + 24
 
 
 def _severity_ticks(axes: Any, levels: Mapping[str, float]) -> None:

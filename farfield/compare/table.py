@@ -17,13 +17,13 @@ MOST_FAILED = 8
 ROOM_FOR_NAMES = 28
 
 
-def leaderboard_table(results: Results, *, width: int = 100) -> Table:
+def leaderboard_table(results: Results, *, width: int = 100, encoding: str = "utf-8") -> Table:
     """Return the leaderboard as a table of the terminal, accuracies in percent, differences in points.
 
     No number is cut: where the terminal is narrow, first the time per run, then the failed trials, the interval of the far
     accuracy and the near accuracy are left out, and long names lose their middle.
 
-    **Arguments:** ``width``: columns of the terminal, at least 60.
+    **Arguments:** ``width``: columns of the terminal, at least 60; ``encoding``: what it can show.
     """
     from rich import box
     from rich.table import Table
@@ -39,11 +39,11 @@ def leaderboard_table(results: Results, *, width: int = 100) -> Table:
     table.add_column("worst %", no_wrap=True)
     who = roles(results)
     for i, row in enumerate(rows):
-        cells = [Text(names[i], style="bold" if row["method"] in (who.baseline, who.best) else "")]
+        cells = [Text(plain(names[i], encoding), style="bold" if row["method"] in (who.baseline, who.best) else "")]
         for header, values in columns.items():
             style = COLOURS[standing(row["difference"])] if header.startswith("vs ") else ""
             cells.append(Text(values[i], style=style))
-        table.add_row(*cells, Text(places[i]))
+        table.add_row(*cells, Text(plain(places[i], encoding)))
     return table
 
 
@@ -87,7 +87,7 @@ def _fit(results: Results, width: int) -> tuple[dict[str, list[str]], list[str],
     for row in rows:
         worst = row["worst"]
         value = bare(mean(worst))
-        places.append(plain(f"{value} {shorten(worst['domain'], for_places - len(value) - 1)}" if worst else value))
+        places.append(f"{value} {shorten(worst['domain'], for_places - len(value) - 1)}" if worst else value)
     return columns, [shorten(row["method"], for_names) for row in rows], places
 
 
@@ -100,13 +100,13 @@ def print_result(results: Results, console: Console) -> None:
 
     def say(text: str, style: str = "", indent: str = "") -> None:
         # Text, not markup: names may hold square brackets.
-        console.print(Text(indent + plain(text), style=style), highlight=False)
+        console.print(Text(indent + plain(text, console.encoding), style=style), highlight=False)
 
     console.print()
     say(answer, style="bold")
     for sentence in more:
         say(sentence)
-    console.print(leaderboard_table(results, width=console.width))
+    console.print(leaderboard_table(results, width=console.width, encoding=console.encoding))
     intervals = "95 % intervals over seeds in brackets. " if results["settings"]["seeds"] > 1 else ""
     say(
         f"{intervals}near: places trained on, far: places never seen, worst: the far test with the lowest accuracy.",
@@ -128,13 +128,18 @@ def print_result(results: Results, console: Console) -> None:
             say(f"... and {len(failed) - MOST_FAILED} more, all in the report", indent="  ")
 
 
-def plain(text: str) -> str:
-    """Replace the typographic signs that some terminals lack.
+def plain(text: str, encoding: str = "utf-8") -> str:
+    """Write a text without typographic signs, and with nothing that this encoding lacks.
 
     >>> plain("−0.4 – 71.2 %")
     '-0.4 - 71.2 %'
+    >>> plain("45° … 科学", "ascii")
+    '45? ~ ??'
     """
-    return text.translate({0x2212: "-", 0x2013: "-", 0xA0: " ", 0x201C: '"', 0x201D: '"'})
+    text = text.translate({0x2212: "-", 0x2013: "-", 0xA0: " ", 0x201C: '"', 0x201D: '"'})
+    if not encoding.lower().startswith("utf"):
+        text = text.replace("…", "~").encode(encoding, errors="replace").decode(encoding)
+    return text
 
 
 def _with_interval(value: str, interval: str) -> str:

@@ -180,10 +180,7 @@ def _loss_outside(results: Results, rows: list[Row]) -> list[str]:
         return []
     # From the figures as they are written, so that the sentence adds up.
     change = points(round(far, 3) - round(near, 3))
-    if change == "0.0":
-        moved = "keeps its accuracy"
-    else:
-        moved = f"{'gains' if far > near else 'loses'} {change[1:]} points"
+    moved = "keeps its accuracy" if change == "0.0" else f"{'gains' if far > near else 'loses'} {change[1:]} points"
     return [f"Outside its training domains {row['method']} {moved}: {percent(near)} near, {percent(far)} far."]
 
 

@@ -1,6 +1,5 @@
 """How numbers are written, the same in the report and in the terminal: percentages, points, intervals, durations."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -135,7 +134,9 @@ def distinct(names: Sequence[str]) -> list[str]:
     >>> distinct(["digits/rotation"])
     ['digits/rotation']
     """
-    shared = os.path.commonprefix(list(names)) if len(names) > 1 else ""
+    first, last = min(names, default=""), max(names, default="")
+    # What the first and the last in sorted order share, all share.
+    same = next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), min(len(first), len(last)))
     # Up to a separator, so that no word is cut.
-    cut = max(shared.rfind(mark) for mark in "/=?&: ") + 1
+    cut = max(first[:same].rfind(mark) for mark in "/=?&: ") + 1 if len(names) > 1 else 0
     return [name[cut:] for name in names] if all(len(name) > cut for name in names) else list(names)

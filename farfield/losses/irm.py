@@ -14,8 +14,9 @@ class IRMPenalty(nn.Module):
 
     **Arguments:** ``unbiased``: the square of a small batch's slope overestimates the square of the expected slope by its
     variance. True estimates the latter without bias, by the mean of ``g_i * g_j`` over all pairs of different examples of
-    a domain (and may be negative). This is the expectation of the official code's product of the slopes of two half
-    batches, over all ways to halve. A domain with a single example then counts as 0.
+    a domain: the mean of DomainBed's product of the slopes of two half batches, over all ways to halve. A domain with a
+    single example then counts as 0. The estimate may be negative, and training on few examples many times can lower it
+    without end by raising the variance of the slopes: use it where examples are plenty.
 
     >>> import torch
     >>> logits, y = torch.tensor([[1.0, -1.0], [1.0, -1.0]]), torch.tensor([0, 1])

@@ -160,7 +160,7 @@ def require_domains(task: Task, method: str) -> None:
         )
 
 
-def check_at_least(low: float, **settings: float) -> None:
+def check_at_least(low: float | int, **settings: float | int) -> None:
     """Raise InputError where one of these settings is below ``low`` or no number.
 
     >>> check_at_least(0, weight=-1.0)

@@ -12,7 +12,8 @@ from farfield.tasks.task import Image, Task
 def timm_backbone(path: str, task: Task, *, weights: bool = True) -> Classifier:
     """Return a timm backbone with a new linear head, to be trained whole (learning rate 5e-5).
 
-    Images are resized, cropped and normalised within ``forward`` as timm's data configuration of the model says.
+    Images are resized, cropped and normalised within ``forward`` as timm's data configuration of the model says (a crop
+    that cannot be centred evenly may lie one pixel from timm's).
 
     **Arguments:** ``path``: timm's name, such as ``resnet18.a1_in1k``; ``weights`` False leaves it untrained.
 
@@ -37,10 +38,13 @@ def timm_backbone(path: str, task: Task, *, weights: bool = True) -> Classifier:
     channels, height, width = settings["input_size"]
     if task.inputs.channels not in (1, channels):
         raise InputError(f"timm:{path} takes images of {channels} channels (or 1, repeated); these are {task.inputs}")
+    larger = int(height / settings["crop_pct"]), int(width / settings["crop_pct"])
+    if settings["crop_mode"] not in ("center", "squash"):
+        raise InputError(f"timm:{path} crops by {settings['crop_mode']!r}; center or squash is needed here")
     preprocess = Preprocess(
         list(settings["mean"]),
         list(settings["std"]),
-        resize=int(min(height, width) / settings["crop_pct"]),
+        resize=larger if settings["crop_mode"] == "squash" else min(larger),
         crop=(height, width),
         interpolation=settings["interpolation"],
     )

@@ -17,7 +17,7 @@ from farfield.tasks.userdata import (
     files_hash,
     find_file,
     leave_one_out,
-    options_that_change_data,
+    without_test,
 )
 
 OPTIONS = ["test", "size"]
@@ -75,9 +75,8 @@ def _rows(name: Name) -> Rows:
     root = find_file(name.path, role="folder")
     if not root.is_dir():
         raise InputError(f"{name.path} is a file; a folder laid out domain/class/file is expected")
-    without_test = Name(name.kind, name.path, {k: v for k, v in name.options.items() if k != "test"})
     stamps = tuple((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in image_files(root))
-    return _rows_of_folder(str(without_test), str(Path.cwd()), hash(stamps))
+    return _rows_of_folder(str(without_test(name)), str(Path.cwd()), hash(stamps))
 
 
 @lru_cache(maxsize=2)
@@ -100,7 +99,7 @@ def _rows_of_folder(name: str, folder: str, stamps: int) -> Rows:
         classes=classes,
         domains=domains,
         groups=duplicate_groups(x),
-        fingerprint=files_hash(labels, parsed.kind, options_that_change_data(parsed)),
+        fingerprint=files_hash(labels, parsed.kind, repr(parsed.options)),
         encode=lambda train: Encoded(x, Image(channels, size, size), described),
         notes=notes,
     )

@@ -14,7 +14,7 @@ from farfield.tasks.split import duplicate_groups
 from farfield.tasks.tabular import OPTIONS as TABLE_OPTIONS
 from farfield.tasks.tabular import labels_and_domains, table_rows
 from farfield.tasks.task import Image, Task
-from farfield.tasks.userdata import Encoded, Rows, build, files_hash, leave_one_out, no_column, options_that_change_data
+from farfield.tasks.userdata import Encoded, Rows, build, files_hash, leave_one_out, no_column, without_test
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,11 +135,10 @@ def _rows(name: Name) -> Rows:
     if "image" in name.options and ({"text", "features"} & set(name.options)):
         raise InputError(f"hf:{name.path}: the options image, text and features exclude each other")
     image_size(name)
-    without_test = Name(name.kind, name.path, {k: v for k, v in name.options.items() if k != "test"})
     path = Path(name.path).expanduser()
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
     stamps = tuple((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in files)
-    return _rows_of_dataset(str(without_test), str(Path.cwd()), hash(stamps))
+    return _rows_of_dataset(str(without_test(name)), str(Path.cwd()), hash(stamps))
 
 
 @lru_cache(maxsize=2)
@@ -149,7 +148,7 @@ def _rows_of_dataset(name: str, folder: str, stamps: int) -> Rows:
     source, options = parsed.path, parsed.options
     dataset = read_dataset(parsed)
     files = [(str(i), Path(f["filename"])) for i, f in enumerate(dataset.cache_files)]
-    fingerprint = files_hash(files, parsed.kind, options_that_change_data(parsed))
+    fingerprint = files_hash(files, parsed.kind, repr(parsed.options))
     if "image" not in options:
         return table_rows(to_frame(dataset), options, source=source, fingerprint=fingerprint)
     if options["image"] not in dataset.column_names:

@@ -26,8 +26,8 @@ from farfield.tasks.userdata import (
     listed,
     no_column,
     numbered,
-    options_that_change_data,
     split_list,
+    without_test,
 )
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def load(name: Name, seed: int = 0) -> Task:
 def _rows(name: Name) -> Rows:
     name.check_options(OPTIONS)
     stat = find_file(name.path).stat()
-    without_test = Name(name.kind, name.path, {k: v for k, v in name.options.items() if k != "test"})
-    return _rows_of_file(str(without_test), str(Path.cwd()), stat.st_mtime_ns, stat.st_size)
+    return _rows_of_file(str(without_test(name)), str(Path.cwd()), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=2)
@@ -83,7 +82,7 @@ def _rows_of_file(name: str, folder: str, modified: int, size: int) -> Rows:
         frame,
         parsed.options,
         source=parsed.path,
-        fingerprint=files_hash([("", path)], parsed.kind, options_that_change_data(parsed)),
+        fingerprint=files_hash([("", path)], parsed.kind, repr(parsed.options)),
     )
 
 

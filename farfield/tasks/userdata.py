@@ -264,9 +264,14 @@ def files_hash(files: Iterable[tuple[str, Path]], *options: str) -> str:
     return digest.hexdigest()
 
 
-def options_that_change_data(name: Name) -> str:
-    """Return the options besides ``test``, in one order, as a part of a fingerprint."""
-    return repr(sorted((k, v) for k, v in name.options.items() if k != "test"))
+def without_test(name: Name) -> Name:
+    """Return the name without ``test=``, its options in one order: what decides which rows are read.
+
+    >>> from farfield.names import parse
+    >>> str(without_test(parse("csv:a.csv?test=s1&target=y&domain=site")))
+    'csv:a.csv?domain=site&target=y'
+    """
+    return Name(name.kind, name.path, {k: v for k, v in sorted(name.options.items()) if k != "test"})
 
 
 def _count(n: int, noun: str) -> str:

@@ -32,8 +32,12 @@ def results(synthetic):
     return synthetic.results(failed=[("irm", 1)])
 
 
-def test_every_figure_is_xml_that_needs_nothing_else(results):
-    drawn = {name: svg for name, svg in all_of(results).items() if svg}
+@pytest.fixture(scope="module")
+def drawn(results):
+    return {name: svg for name, svg in all_of(results).items() if svg}
+
+
+def test_every_figure_is_xml_that_needs_nothing_else(drawn):
     assert len(drawn) == 3 + 3 + 6
     for svg in drawn.values():
         root = ElementTree.fromstring(svg)
@@ -47,8 +51,8 @@ def test_every_figure_is_xml_that_needs_nothing_else(results):
         assert "<metadata" not in svg
 
 
-def test_ids_do_not_clash_and_every_reference_has_its_target(results):
-    page = [svg for svg in all_of(results).values() if svg]
+def test_ids_do_not_clash_and_every_reference_has_its_target(drawn):
+    page = list(drawn.values())
     ids = [e.attrib["id"] for svg in page for e in ElementTree.fromstring(svg).iter() if "id" in e.attrib]
     assert len(ids) == len(set(ids))
     used = {u for svg in page for u in re.findall(r"url\(#([^)]*)\)", svg) + re.findall(r'href="#([^"]*)"', svg)}
@@ -56,8 +60,8 @@ def test_ids_do_not_clash_and_every_reference_has_its_target(results):
     assert used
 
 
-def test_the_same_results_give_the_same_bytes(results):
-    assert all_of(results) == all_of(results)
+def test_the_same_results_give_the_same_bytes(results, drawn):
+    assert {name: svg for name, svg in all_of(results).items() if svg} == drawn
 
 
 def test_colours_follow_the_page(results):
@@ -132,6 +136,15 @@ def test_levels_that_share_a_severity_are_all_drawn(synthetic):
     assert len(squares) == 5
 
 
+def test_intervals_of_an_accuracy_end_at_what_is_possible(synthetic):
+    results = synthetic.results(methods=synthetic.METHODS[:2], seeds=2, spread=0.05)
+    assert max(row["near"]["high"] for row in results["by_task"]) > 1.2
+    svg = figures.severity(results, "digits/rotation")
+    numbers = [float(t.replace("−", "-")) for t in texts(svg) if re.fullmatch(r"−?\d+", t)]
+    assert numbers
+    assert 0 <= min(numbers) <= max(numbers) <= 100
+
+
 def test_nothing_finished_gives_no_figure(synthetic):
     results = synthetic.results(methods=synthetic.METHODS[:2], failed=[("erm", None), ("sam", None)])
     assert set(all_of(results).values()) == {None}
@@ -140,7 +153,7 @@ def test_nothing_finished_gives_no_figure(synthetic):
 def test_one_seed_has_marks_but_no_intervals(synthetic):
     one = figures.differences(synthetic.results(seeds=1, methods=synthetic.METHODS[:3]))
     three = figures.differences(synthetic.results(seeds=3, methods=synthetic.METHODS[:3]))
-    count = [svg.count("stroke-width: 2;") for svg in (one, three)]
+    count = [svg.count('stroke-width: 2"') for svg in (one, three)]
     assert count[0] == 0
     assert count[1] == 2
 

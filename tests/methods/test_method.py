@@ -41,11 +41,13 @@ def test_the_baselines_are_there():
 
 @each_method
 def test_it_learns(name, task, new_model):
-    budget = {"steps": 150, "batch_size": 48, "seed": 0}
-    fitted = METHODS[name](new_model(), task, learning_rate=0.3 if name == "erm-sgd" else 0.01, **budget)
+    settings = {"steps": 150, "batch_size": 48, "seed": 0, "learning_rate": 0.3 if name == "erm-sgd" else 0.01}
+    if name == "irm":
+        settings["weight"] = 1.0  # its default of 100 needs larger batches than 16 examples of a domain
+    fitted = METHODS[name](new_model(), task, **settings)
     assert isinstance(fitted, Fitted)
     assert len(fitted.history.loss) == 150
-    assert accuracy(new_model(), task.tests["iid"]) < 0.6 < 0.75 < accuracy(fitted.model, task.tests["iid"])
+    assert accuracy(new_model(), task.tests["iid"]) < 0.3 < 0.8 < accuracy(fitted.model, task.tests["iid"])
 
 
 @each_method

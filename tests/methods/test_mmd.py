@@ -12,7 +12,7 @@ def distance(a, b):
     """Of two domains' features, as DomainBed computes it."""
 
     def kernel(x, y):
-        squared = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+        squared = (x[:, None] - y).square().sum(-1)
         return sum(torch.exp(-g * squared) for g in (0.001, 0.01, 0.1, 1, 10, 100, 1000)).mean()
 
     return kernel(a, a) + kernel(b, b) - 2 * kernel(a, b)
@@ -28,7 +28,7 @@ def test_equals_domainbeds_loop(task, new_model, plain_loop, check_same, differ,
     fitted = mmd(new_model(), task, weight=5.0, **settings)
     expected, values = plain_loop(new_model(), loss, **settings)
     check_same(fitted.model, expected)
-    assert torch.allclose(torch.tensor(fitted.history.loss), torch.tensor(values), atol=1e-4)
+    assert torch.allclose(torch.tensor(fitted.history.loss), torch.tensor(values), rtol=1e-4)
     assert differ(fitted.model, erm(new_model(), task, **settings).model)
 
 
