@@ -92,7 +92,10 @@ def train(
             batch = to_device(data[rows], device)
 
             def closure(batch=batch) -> Tensor:
-                optimizer.zero_grad(set_to_none=True)
+                # What zero_grad does, without its profiler record, which costs as much as a small layer.
+                for group in optimizer.param_groups:
+                    for parameter in group["params"]:
+                        parameter.grad = None
                 value = loss(model, batch)
                 value.backward()
                 return value

@@ -150,7 +150,7 @@ def predict(best: str | Path, data: str) -> pandas.DataFrame:
     model, card = load_saved(best)
     if not card["encoding"]:
         raise InputError(
-            f"{best} was trained on the built-in task {card['task']}, which does not say how to read new rows"
+            f"{best} was trained on the task {card['task']}, which does not say how new rows are to be read"
         )
     table, frame = tasks.read(card["encoding"], data)
     table = nn.prepare_inputs(card["model"], table, _inputs(card["raw_inputs"]))

@@ -68,7 +68,8 @@ class Table:
         for name, values in self.columns.items():
             if isinstance(values, Tensor):
                 # index_select is about twice as fast as fancy indexing on rows.
-                taken = values.index_select(0, indices) if isinstance(indices, Tensor) else values[indices]
+                at = indices.to(values.device) if isinstance(indices, Tensor) else indices
+                taken = values.index_select(0, at) if isinstance(at, Tensor) else values[at]
                 batch[name] = taken.float().div_(255) if name == "x" and taken.dtype == torch.uint8 else taken
             else:
                 batch[name] = values[indices if isinstance(indices, slice) else indices.numpy()].tolist()
