@@ -27,7 +27,7 @@ def irm(
     hooks: Iterable[Hook] = (),
     learning_rate: float | None = None,
     weight_decay: float = 1e-4,
-    weight: float = 100.0,
+    weight: float = 1.0,
     annealing: float = 0.1,
     unbiased: bool = False,
 ) -> Fitted:
@@ -42,8 +42,9 @@ def irm(
     **Arguments:** as `erm`; ``weight``: of the penalty, at least 0; ``annealing``: share of the steps before it applies,
     0 to 1 (DomainBed: 500 of 5,000 steps); ``unbiased``: see `farfield.losses.IRMPenalty`.
 
-    With the default weight the classifier shrinks at the switch and takes some thousand steps to recover: short trainings
-    want a smaller weight.
+    The default weight is 1, not DomainBed's 100: there the classifier shrinks at the switch and takes some thousand steps to
+    recover, more than a default training has (near accuracy on digits after 300 steps: 0.54 with 100, 0.96 with 1).
+    Tuning searches as far as DomainBed does.
 
     Raises InputError where the task has one training domain, or on a setting out of range.
 
