@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from farfield.compare import _svg
-from farfield.compare._svg import BASELINE, BEST, FAINT, INK, OTHER, SMALL, WORST
 from farfield.compare.verdict import Results, finished, roles
-from farfield.compare.wording import bounded, distinct, mean, shorten
+from farfield.web import svg as _svg
+from farfield.web.svg import BASELINE, BEST, FAINT, INK, OTHER, SMALL, WORST
+from farfield.web.wording import bounded, distinct, mean, shorten
 
 # More methods than this and only the highlighted ones get a label of their own.
 LABELLED = 15

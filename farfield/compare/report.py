@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from farfield.compare import figures, wording
+from farfield.compare import figures
 from farfield.compare.verdict import Results, finished, partial, roles, selection, standing, verdict
-from farfield.compare.wording import mean
 from farfield.errors import InputError
 from farfield.files import write_atomically
+from farfield.web.wording import mean
 
 NEEDED = (
     "command",
@@ -47,8 +47,6 @@ def html(results: Results) -> str:
 
     Raises InputError where a part of the results is missing.
     """
-    import jinja2
-
     missing = [name for name in NEEDED if name not in results]
     if missing:
         names = ", ".join(missing) if len(missing) < 4 else ", ".join([*missing[:3], "..."])
@@ -56,19 +54,11 @@ def html(results: Results) -> str:
             f"these are no results of a comparison: {names} {'is' if len(missing) == 1 else 'are'} missing"
         )
     results = wording.printable(results)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for write_number in (wording.bare, wording.percent, wording.points, wording.between, wording.duration):
-        environment.filters[write_number.__name__] = write_number
-    environment.filters |= {"mean": mean, "shorten": wording.shorten, "link": _link}
-    environment.globals |= {"count": wording.count, "standing": standing, "standings": STANDINGS}
+    made = environment(Path(__file__).parent / "templates")
+    made.filters["link"] = _link
+    made.globals |= {"standing": standing, "standings": STANDINGS}
     tasks = [task["name"] for task in results["tasks"]]
-    return environment.get_template("report.html.jinja").render(
+    return made.get_template("report.html.jinja").render(
         results=results,
         settings=results["settings"],
         sentences=verdict(results),

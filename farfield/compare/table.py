@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from farfield.compare.verdict import Results, partial, roles, selection, standing, verdict
-from farfield.compare.wording import bare, between, count, duration, mean, points, printable, shorten
+from farfield.web.wording import bare, between, count, duration, mean, points, printable, shorten
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from farfield.compare.wording import between, bounded, count, mean, percent, points
+from farfield.web.wording import between, bounded, count, mean, percent, points
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]

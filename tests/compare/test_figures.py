@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farfield.compare import _svg, figures
+from farfield.compare import figures
+from farfield.web import svg as _svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from farfield.compare.wording import shorten
+from farfield.web.wording import shorten
 
 # Okabe and Ito's colours for the three highlighted methods; the page may replace them, see `render`.
 BASELINE, BEST, WORST, OTHER = "#0072b2", "#d55e00", "#009e73", "#8b8f96"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farfield.compare import wording
+from farfield.web import wording
 
 fractions = st.floats(-1, 1, allow_nan=False)
 

@@ -1,0 +1,36 @@
+"""How every page is made: one style, one way to write numbers, nothing from the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from farfield.web import wording
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def environment(templates: Path) -> jinja2.Environment:
+    """Return the template environment of a folder, with the filters for numbers and the style as the variable ``style``.
+
+    >>> environment(Path(".")).from_string("{{ 0.5 | percent }}").render()
+    '50.0 %'
+    """
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for write in (wording.bare, wording.percent, wording.points, wording.between, wording.duration, wording.shorten):
+        made.filters[write.__name__] = write
+    made.filters["mean"] = wording.mean
+    made.globals["count"] = wording.count
+    made.globals["style"] = Markup((Path(__file__).parent / "style.css").read_text())
+    return made
