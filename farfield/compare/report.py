@@ -9,6 +9,8 @@ from farfield.compare import figures
 from farfield.compare.verdict import Results, finished, partial, roles, selection, standing, verdict
 from farfield.errors import InputError
 from farfield.files import write_atomically
+from farfield.web import wording
+from farfield.web.page import environment
 from farfield.web.wording import mean
 
 NEEDED = (
