@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def environment(templates: Path) -> jinja2.Environment:
     """Return the template environment of a folder, with the filters for numbers and the style as the variable ``style``.
 
-    >>> environment(Path(".")).from_string("{{ 0.5 | percent }}").render()
-    '50.0 %'
+    >>> environment(Path(".")).from_string("{{ 0.5 | bare }}").render()
+    '50.0'
     """
     import jinja2
 
