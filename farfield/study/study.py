@@ -54,7 +54,7 @@ class Study:
       process can import it.
     - ``grid``: axis -> values; a point takes one of each.
     - ``presets``: "smoke" (seconds), "small" (minutes, the default) and "full" (the paper's own data and models).
-    - ``claims``, ``figures``.
+    - ``claims``, ``figures``; ``metrics``: those that the table of results shows, name -> what it is.
     - ``version``: raise it where the trial changes in meaning; earlier trials are then run anew.
     - ``extras``: the extras of farfield that a preset needs, by preset.
 
@@ -70,6 +70,7 @@ class Study:
     presets: Mapping[str, Preset]
     claims: Sequence[Claim]
     figures: Sequence[Figure] = ()
+    metrics: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
     extras: Mapping[str, Sequence[str]] = field(default_factory=dict)
 

@@ -1,0 +1,167 @@
+"""Runs a study from its preset to its results, or says without running what it would need."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from farfield.errors import InputError, unknown_name
+from farfield.names import parse
+from farfield.study import results as kept
+from farfield.study import stage
+from farfield.study.run import Outcome, run
+from farfield.study.store import Store
+from farfield.study.study import Study
+
+PACKAGES = {"hf": ("transformers", "datasets", "peft"), "vision": ("timm",), "ray": ("ray",)}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that was run: its results (plain data), and where the report lies."""
+
+    results: dict[str, Any]
+    report: Path
+
+
+def execute(
+    study: Study,
+    *,
+    preset: str = "small",
+    replaced: Mapping[str, Sequence[Any]] | None = None,
+    seeds: int | None = None,
+    out: str | Path = "results",
+    store: Store | None = None,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    command: str = "",
+    watch: Callable[[int, Outcome], None] | None = None,
+    provenance: Mapping[str, Any],
+) -> Finished:
+    """Run the trials of a study that the store does not hold yet, judge its claims, and write results into a folder.
+
+    **Arguments:**
+    - ``preset``, ``replaced``, ``seeds``: as `Study.trials`.
+    - ``out``: folder for ``<slug>.json``, figures and report.
+    - ``store``: where trials are kept; by default ``trials.db`` in ``out``'s folder ``.farfield``.
+    - ``workers``: processes with one torch thread each; by default one per core.
+    - ``watch``: called with the number of trials and each outcome, for progress.
+
+    Raises InputError on a preset, axis or extra that is not there, before anything runs.
+    """
+    replaced = dict(replaced or {})
+    trials = study.trials(preset, replaced, seeds=seeds)
+    check_extras(study, preset)
+    out = Path(out)
+    own_store = store is None
+    store = store or Store.in_folder(out / ".farfield")
+    # Workers inherit it, so that all of them share one folder of stages.
+    os.environ.setdefault(stage.VARIABLE, str((out / ".farfield" / "stages").resolve()))
+    start = time.perf_counter()
+    outcomes = []
+    try:
+        stream = run(
+            study.trial,
+            trials,
+            store,
+            workers=workers or os.cpu_count() or 1,
+            retry_failed=retry_failed,
+            provenance=provenance,
+        )
+        for outcome in stream:
+            outcomes.append(outcome)
+            if watch:
+                watch(len(trials), outcome)
+    finally:
+        if own_store:
+            store.close()
+    order = {trial.key: i for i, trial in enumerate(trials)}
+    outcomes.sort(key=lambda o: order[o.trial.key])
+    # Kept trials count with the seconds they took: a study that was continued reports its whole cost.
+    seconds = (
+        time.perf_counter() - start + sum(o.seconds for o in outcomes if o.kept) / (workers or os.cpu_count() or 1)
+    )
+    results, figures = kept.collect(
+        study, outcomes, preset=preset, replaced=replaced, where=provenance, seconds=seconds, command=command
+    )
+    return Finished(results, kept.write(results, figures, out))
+
+
+def check_extras(study: Study, preset: str) -> None:
+    """Refuse a preset whose extras are not installed. Raises InputError that says what to install."""
+    missing = [extra for extra in study.extras.get(preset, ()) if not _installed(extra)]
+    if missing:
+        raise InputError(
+            f"the preset {preset} of {study.paper} needs extras that are not installed: "
+            f"pip install 'farfield[{','.join(missing)}]'"
+        )
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that a preset names: ``state`` is "here", "download" (it would be fetched when first used) or "missing"."""
+
+    what: str
+    name: str
+    state: str
+    detail: str
+
+
+def needs(study: Study, preset: str, replaced: Mapping[str, Sequence[Any]] | None = None) -> list[Need]:
+    """Return every task, model, method and extra that a preset names, and whether it is here, without running anything."""
+    trials = study.trials(preset, replaced, seeds=1)
+    found = [
+        Need("extra", extra, "here" if _installed(extra) else "missing", f"pip install 'farfield[{extra}]'")
+        for extra in study.extras.get(preset, ())
+    ]
+    for what in ("task", "model", "method"):
+        for name in dict.fromkeys(t.point[what] for t in trials if what in t.point):
+            try:
+                found.append(_need(what, name))
+            except InputError as error:
+                found.append(Need(what, name, "missing", str(error)))
+    return found
+
+
+def _need(what: str, name: str) -> Need:
+    from farfield import methods, tasks
+    from farfield.nn.load import BUILTIN
+
+    parsed = parse(name)
+    if what == "method":
+        return Need(what, name, "here", methods.load(name).summary)
+    if parsed.kind in ("hf", "timm"):
+        return _hub(what, name, parsed.path)
+    if what == "task":
+        task = tasks.load(name)
+        rows = sum(len(split) for split in (task.train, task.val, *task.tests.values()))
+        return Need(what, name, "here", f"{task.inputs}, {task.outputs}, {rows:,} rows")
+    if parsed.kind == "builtin" and parsed.path not in BUILTIN:
+        raise unknown_name("model", name, BUILTIN)
+    return Need(what, name, "here", "built in" if parsed.kind == "builtin" else "your own")
+
+
+def _hub(what: str, name: str, path: str) -> Need:
+    if Path(path).exists():
+        return Need(what, name, "here", "a local folder")
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return Need(what, name, "missing", "pip install 'farfield[hf]'")
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        cached = {repo.repo_id: repo.size_on_disk for repo in scan_cache_dir().repos}
+    except CacheNotFound:
+        cached = {}
+    if path in cached:
+        return Need(what, name, "here", f"in the hub's cache, {cached[path] / 1e6:,.0f} MB")
+    return Need(what, name, "download", f"from the Hugging Face hub: {path}")
+
+
+def _installed(extra: str) -> bool:
+    return all(importlib.util.find_spec(package) is not None for package in PACKAGES[extra])
