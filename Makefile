@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test
+.PHONY: install extras demo test
 
 install: .venv/installed
 
@@ -10,6 +10,10 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[hf,dev]'
 	touch .venv/installed
+
+# PostgreSQL, Ray and trackers too: without them their tests are skipped, and named.
+extras: install
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[hf,postgres,ray,track,dev]'
 
 demo: install
 	$(BIN)/farfield compare digits --seeds 3 --out demo

@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from farfield import nn, tasks
 from farfield.batches import uniform
 from farfield.compare.evaluate import score
-from farfield.compare.provenance import describe
 from farfield.methods.method import adamw, cross_entropy
+from farfield.provenance import describe
 from farfield.tasks import column
 from farfield.train import train
 

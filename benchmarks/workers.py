@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from farfield.compare import compare
-from farfield.compare.provenance import describe
+from farfield.provenance import describe
 
 CASES = [
     # data, model, steps, seeds

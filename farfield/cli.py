@@ -81,6 +81,13 @@ def compare(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     retry_failed: Annotated[bool, typer.Option(help="Run trials that failed in an earlier run again.")] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(envvar="FARFIELD_STORE", help="Where trials are kept: a file or a URL; by default OUT/trials.db."),
+    ] = None,
+    on: Annotated[str, typer.Option(help="local, ray, ray:ADDRESS or ray://HOST:PORT.")] = "local",
+    track: Annotated[str | None, typer.Option(help="Mirror finished trials to mlflow or wandb.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds per trial, above which it fails.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON in place of the table.")] = False,
 ) -> None:
     """Which method holds up outside my training data?
@@ -92,7 +99,7 @@ def compare(
     """
     from farfield import compare as job
     from farfield import tasks
-    from farfield.compare.progress import Progress
+    from farfield.study.progress import Progress
 
     name = tasks.resolve(data)
     options = {"target": target, "domain": domain, "text": text, "test": test}
@@ -117,8 +124,12 @@ def compare(
             workers=workers,
             out=out,
             retry_failed=retry_failed,
+            store=store,
+            on=on,
+            track=track,
+            time_limit=time_limit,
             command="farfield " + shlex.join(sys.argv[1:]),
-            watch=progress.show,
+            watch=lambda plan, outcome: progress.count(len(plan.trials), outcome, plan.all_notes),
         )
     saved = job.save_best(comparison, save) if save is not None else None
     if as_json:
@@ -184,6 +195,254 @@ def tasks(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")
     from farfield import tasks as registry
 
     _print_table([{"name": name} for name in registry.names()], as_json)
+
+
+@app.command()
+def papers(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="QUERY", help="What you want, in your own words; without it, all papers."),
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="Only this family, such as 'fine-tuning'.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only method, measure, benchmark, system or survey.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only planned or done.")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Search by sentence vectors of this sentence-transformers model, a folder or hub id."),
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Papers shown of those that a search finds.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List the papers behind the library, or find those that fit a wish.
+
+    Example: [bold]farfield papers "noisy labels and rare classes"[/bold]
+    """
+    from farfield import papers as catalogue
+
+    query = " ".join(words) if words else None
+    if encoder is not None and query is None:
+        raise InputError("--encoder needs a query to search for")
+    chosen = catalogue.select(family=family, kind=kind, state=state)
+    if query is not None:
+        chosen = [f.card for f in catalogue.search(query, chosen, encoder=encoder, most=most)]
+    if as_json:
+        _print_json([card.as_dict() for card in chosen])
+        return
+    if not chosen:
+        print("No paper fits; try other words or fewer filters.")
+        return
+    from rich.console import Console
+
+    from farfield.papers.table import papers_table
+
+    console = Console()
+    console.print(papers_table(chosen, width=console.width))
+    count = f"{len(chosen)} paper{'' if len(chosen) == 1 else 's'}" + (", best first" if query is not None else "")
+    console.print(f"{count}. One in full: farfield show {chosen[0].slug}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def show(
+    slug: Annotated[str, typer.Argument(help="A paper's short name: see `farfield papers`.")],
+    results: Annotated[Path, typer.Option(help="Folder in which `farfield run` left its results.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show one paper: what it offers, its parts, how to run its study, and what was measured.
+
+    Example: [bold]farfield show tram[/bold]
+    """
+    from farfield.papers import catalogue, table
+
+    card = catalogue.card(slug)
+    measured = catalogue.results(slug, results)
+    parts = table.summaries(card)
+    if as_json:
+        _print_json({**card.as_dict(), "summaries": parts, "has_study": card.has_study, "results": measured})
+        return
+    from rich.console import Console
+
+    Console().print(table.card_panel(card, parts, measured))
+
+
+@app.command()
+def run(
+    slug: Annotated[str, typer.Argument(help="A paper's short name: see `farfield papers`.")],
+    preset: Annotated[
+        str,
+        typer.Option(help="smoke (seconds), small (minutes on two cores) or full (the paper's own data and models)."),
+    ] = "small",
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="AXIS=VALUE[,VALUE...] in place of the study's own, such as task=my_module:make_task."
+        ),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds 0..N-1; by default the preset's.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for results; by default results, or farfield-run where anything was replaced."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, one thread each; by default one per core.")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(envvar="FARFIELD_STORE", help="Where trials are kept: a file or a URL.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Run trials that failed in an earlier run again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would run, and what it needs that is not here.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Does this paper's claim hold, here, on my data?
+
+    Runs the paper's study, judges each claim by a paired test, and writes a result file, figures and a report. Stopped in the
+    middle, the same command goes on.
+
+    Example: [bold]farfield run tram --set task=my_module:make_task[/bold]
+    """
+    from farfield import papers as catalogue
+    from farfield.study import execute as engine
+
+    study = catalogue.study(slug)
+    replaced = _replaced(replace or [])
+    plain = not replaced and seeds is None and preset == "small"
+    if dry_run:
+        trials = study.trials(preset, replaced, seeds=seeds)
+        needed = [vars(need) for need in engine.needs(study, preset, replaced)]
+        if as_json:
+            _print_json({"trials": [{"point": t.point, "seed": t.seed} for t in trials], "needs": needed})
+            return
+        print(f"{slug}, preset {preset}: {len(trials)} trials")
+        _print_table(needed, as_json=False)
+        return
+    folder = out or Path("results" if plain else "farfield-run")
+    from farfield.study.progress import Progress
+
+    with Progress(folder, quiet=as_json) as progress:
+        finished = engine.execute(
+            study,
+            preset=preset,
+            replaced=replaced,
+            seeds=seeds,
+            out=folder,
+            store=store,
+            workers=workers,
+            retry_failed=retry_failed,
+            command="farfield " + shlex.join(sys.argv[1:]),
+            watch=progress.count,
+        )
+    if plain:
+        from farfield.files import write_atomically
+        from farfield.study.results import summary
+
+        write_atomically(folder.parent / "RESULTS.md", summary(folder))
+    if as_json:
+        _print_json(finished.results)
+        return
+    from farfield.study.results import effect
+
+    rows = [
+        {
+            "claim": c["text"],
+            "verdict": c["verdict"],
+            "effect (interval)": effect(c),
+            "seeds": c["n"],
+            "reported": c["reported"],
+        }
+        for c in finished.results["claims"]
+    ]
+    if rows:
+        _print_table(rows, as_json=False)
+    if finished.results["failed"]:
+        print(f"{len(finished.results['failed'])} trials failed; the first: {finished.results['failed'][0]['error']}")
+    print(f"Report: {finished.report.resolve()}")
+
+
+def _replaced(given: list[str]) -> dict[str, list[Any]]:
+    """Read AXIS=VALUE,VALUE into axis -> values; numbers become numbers."""
+    replaced: dict[str, list[Any]] = {}
+    for item in given:
+        axis, equals, values = item.partition("=")
+        if not equals or not values:
+            raise InputError(f"--set {item}: write AXIS=VALUE, or AXIS=VALUE,VALUE")
+        for value in values.split(","):
+            try:
+                replaced.setdefault(axis, []).append(json.loads(value))
+            except json.JSONDecodeError:
+                replaced.setdefault(axis, []).append(value)
+    return replaced
+
+
+runs_app = typer.Typer(help="List the trials that a store holds, or write them to a file.", rich_markup_mode="rich")
+app.add_typer(runs_app, name="runs")
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", help="A file, a folder or a URL; by default $FARFIELD_STORE, else farfield-compare."),
+]
+StudyOption = Annotated[str | None, typer.Option("--study", help="Only this study, such as compare.")]
+StateOption = Annotated[str | None, typer.Option("--state", help="Only running, done, failed or interrupted.")]
+
+
+@runs_app.callback(invoke_without_command=True)
+def runs(
+    context: typer.Context,
+    store: StoreOption = None,
+    study: StudyOption = None,
+    state: StateOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List the trials that a store holds, or write them to a file.
+
+    Example: [bold]farfield runs --state failed[/bold]
+    """
+    context.obj = {"store": store, "study": study, "state": state}
+    if context.invoked_subcommand is not None:
+        return
+    from farfield.study import listing
+
+    with _opened(store) as opened:
+        rows = listing.listing(opened, study=study, state=state)
+    if as_json:
+        _print_json(rows)
+        return
+    if rows:
+        shown = [{**row, "key": row["key"][:8], "point": listing.describe(row["point"])} for row in rows]
+        for row in shown:
+            row["seconds"] = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
+            row["error"] = row["error"] or ""
+        _print_table(shown, as_json=False)
+    print(listing.summary(rows))
+
+
+@runs_app.command("export")
+def runs_export(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A .parquet or .csv file: a row per trial.")],
+    store: StoreOption = None,
+    study: StudyOption = None,
+    state: StateOption = None,
+) -> None:
+    """Write trials to a file: one row each, with a column per entry of its point and its result.
+
+    Example: [bold]farfield runs export trials.parquet --study compare[/bold]
+    """
+    from farfield.study.export import export
+
+    # The filters may stand before the word export too.
+    given = context.obj
+    with _opened(store or given["store"]) as opened:
+        rows = export(opened, file, study=study or given["study"], state=state or given["state"])
+    print(f"{rows} trials: {file.resolve()}")
+
+
+def _opened(store: str | None) -> Any:
+    from contextlib import closing
+
+    from farfield.study.store import open_store
+
+    return closing(open_store(store, default=Path("farfield-compare"), make=False))
 
 
 def _print_table(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farfield import methods, nn, tasks
-from farfield.compare import provenance, selection
+from farfield import methods, nn, provenance, tasks
+from farfield.compare import selection
 from farfield.compare.trial import trial
 from farfield.errors import InputError
 from farfield.modules import source_hash
 from farfield.names import parse
-from farfield.study import Outcome, Store, Trial, run
+from farfield.study import Outcome, Trial, open_store, run
+from farfield.study.track import mirrored
 from farfield.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ class Plan:
     trials: tuple[Trial, ...]
     settings: Mapping[str, Any]
     notes: tuple[str, ...]
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """What the user must see before it runs: of the plan, and of each task."""
+        return (*self.notes, *(note for task in self.tasks for note in task.notes))
 
 
 @dataclass(frozen=True)
@@ -169,6 +175,10 @@ def compare(
     workers: int | None = None,
     out: str | Path = "farfield-compare",
     retry_failed: bool = False,
+    store: str | None = None,
+    on: str = "local",
+    track: str | None = None,
+    time_limit: float | None = None,
     command: str | None = None,
     watch: Callable[[Plan, Outcome], None] | None = None,
 ) -> Comparison:
@@ -187,6 +197,10 @@ def compare(
     - ``trials``: hyper-parameter settings tried per method, task and seed; 1 takes each method's defaults.
     - ``workers``: processes with one torch thread each; by default one per core on the CPU, one on a GPU.
     - ``out``: folder for trials.db, results.json, results.csv (the leaderboard), trials.csv and report.html.
+    - ``store``: where trials are kept, in place of ``out``: a file, a folder or a URL (see `farfield.study.Store`).
+    - ``on``: "local", or a Ray cluster: "ray", "ray:ADDRESS", "ray://HOST:PORT" (see `farfield.study.run`).
+    - ``track``: "mlflow" or "wandb", to mirror finished trials there.
+    - ``time_limit``: seconds per trial, above which it fails.
     - ``watch``: called with the plan and each outcome, for progress.
 
     Raises InputError before any training where something does not fit.
@@ -209,20 +223,31 @@ def compare(
         trials=trials,
         device=device,
     )
-    if workers is None:
+    if workers is None and on == "local":
         workers = (os.cpu_count() or 1) if device == "cpu" else 1
     out = Path(out)
     where = provenance.describe(device)
-    store = Store.in_folder(out)
+    kept = open_store(store, default=out)
     try:
         outcomes = []
-        stream = run(trial, work.trials, store, workers=workers, retry_failed=retry_failed, provenance=where)
+        stream = run(
+            trial,
+            work.trials,
+            kept,
+            workers=workers,
+            on=on,
+            time_limit=time_limit,
+            retry_failed=retry_failed,
+            provenance=where,
+        )
+        if track is not None:
+            stream = mirrored(stream, track, study="compare")
         for outcome in stream:
             outcomes.append(outcome)
             if watch:
                 watch(work, outcome)
     finally:
-        store.close()
+        kept.close()
     from farfield.compare.output import collect, write
 
     results = collect(
@@ -247,7 +272,8 @@ def _choose_methods(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the method names to run, and notes on those of "all" that cannot run on these tasks."""
     everything = wanted == "all" or list(wanted) == ["all"]
-    names = list(methods.METHODS) if everything else [wanted] if isinstance(wanted, str) else list(wanted)
+    every = [m.name for m in methods.METHODS.values() if not m.ablation]
+    names = every if everything else [wanted] if isinstance(wanted, str) else list(wanted)
     names = list(dict.fromkeys([BASELINE, *names]))
     fewest = min(loaded, key=lambda task: len(task.domains))
     notes, chosen = [], []

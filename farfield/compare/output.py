@@ -25,7 +25,7 @@ def collect(
     outcomes: Sequence[Outcome],
     *,
     where: Mapping[str, Any],
-    workers: int,
+    workers: int | None,
     command: str | None,
     seconds: float,
 ) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,7 +13,6 @@ from farfield import methods, nn, tasks
 from farfield.compare.evaluate import evaluate
 from farfield.compare.selection import Fit, fit
 from farfield.compare.tuning import search_space, tune
-from farfield.methods import Method
 from farfield.methods.method import default_learning_rate
 from farfield.tasks.task import Task
 
@@ -78,7 +76,7 @@ def fit_and_evaluate(task: Task, point: Mapping[str, Any], seed: int) -> tuple[d
     result = {
         **evaluate(final.model, task),
         "validation": final.score,
-        "chosen": {**_defaults(method), "learning_rate": learning_rate, **chosen},
+        "chosen": {**method.defaults, "learning_rate": learning_rate, **chosen},
         "step": final.step,
         "candidates": [{"settings": c.settings, "score": c.score} for c in candidates],
         "curve": final.curve,
@@ -86,13 +84,6 @@ def fit_and_evaluate(task: Task, point: Mapping[str, Any], seed: int) -> tuple[d
         "tuning_seconds": time.perf_counter() - start,
     }
     return result, final.model
-
-
-def _defaults(method: Method) -> dict[str, Any]:
-    """Return the method's own hyper-parameters at their defaults, as its signature has them."""
-    parameters = inspect.signature(method.fit).parameters.items()
-    given = ("steps", "batch_size", "seed", "hooks")
-    return {k: p.default for k, p in parameters if p.default is not p.empty and k not in given}
 
 
 @lru_cache(maxsize=2)

@@ -1,11 +1,16 @@
 """Complete recipes by name: a model and a task in, a trained model out."""
 
+from farfield.methods.asam_penalised import asam_mesa as asam_mesa
+from farfield.methods.asam_penalised import asam_r3f as asam_r3f
+from farfield.methods.asam_penalised import asam_trpo as asam_trpo
 from farfield.methods.coral import coral as coral
 from farfield.methods.dann import dann as dann
 from farfield.methods.erm import erm as erm
 from farfield.methods.erm import erm_sgd as erm_sgd
+from farfield.methods.fisher_sam import fisher_sam as fisher_sam
 from farfield.methods.group_dro import group_dro as group_dro
 from farfield.methods.irm import irm as irm
+from farfield.methods.mesa import mesa as mesa
 from farfield.methods.method import METHODS as METHODS
 from farfield.methods.method import Choice as Choice
 from farfield.methods.method import Fitted as Fitted
@@ -15,8 +20,16 @@ from farfield.methods.method import load as load
 from farfield.methods.method import method as method
 from farfield.methods.mixup import mixup as mixup
 from farfield.methods.mmd import mmd as mmd
+from farfield.methods.r3f import r3f as r3f
+from farfield.methods.r3f import r4f as r4f
 from farfield.methods.sam import asam as asam
 from farfield.methods.sam import sam as sam
+from farfield.methods.smart import smart as smart
 from farfield.methods.swad import swad as swad
+from farfield.methods.tram import tram as tram
+from farfield.methods.tram import tram_fisher as tram_fisher
+from farfield.methods.tram import tram_pretrained as tram_pretrained
+from farfield.methods.tram import tram_x as tram_x
+from farfield.methods.trpo import trpo as trpo
 from farfield.methods.vrex import vrex as vrex
 from farfield.methods.weight_average import weight_average as weight_average

@@ -1,5 +1,6 @@
 """What a method is: a recipe that trains a model on a task, with its name, its source and its search space."""
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,7 @@ class Method:
     - ``needs_domains``: it compares training domains, so it needs at least two of them.
     - ``needs_validation``: it chooses its weights itself by looking at ``task.val`` while it trains (as SWAD does), so
       no checkpoint is chosen for it.
+    - ``ablation``: a variant that a study needs for comparison; it can be named but is not among "all".
     - ``learning_rate_factor``: its default learning rate as a multiple of the model's (which is meant for AdamW).
     """
 
@@ -65,10 +67,18 @@ class Method:
     space: Mapping[str, Range | Choice] = field(default_factory=dict)
     needs_domains: bool = False
     needs_validation: bool = False
+    ablation: bool = False
     learning_rate_factor: float = 1.0
 
     def __call__(self, model: nn.Module, task: Task, **settings: Any) -> Fitted:
         return self.fit(model, task, **settings)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The recipe's own settings with their defaults, as its signature has them."""
+        parameters = inspect.signature(self.fit).parameters.items()
+        given = ("steps", "batch_size", "seed", "hooks")
+        return {k: p.default for k, p in parameters if p.default is not p.empty and k not in given}
 
 
 METHODS: dict[str, Method] = {}

@@ -1,16 +1,15 @@
 """Sharpness-aware minimisation, plain and adaptive."""
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from farfield import optim
-from farfield.methods.method import Choice, Fitted, adamw_settings, cross_entropy, method, minimise, trainable
-from farfield.nn import disable_running_stats
+from farfield.methods._two_passes import cross_entropy_counted_once
+from farfield.methods.method import Choice, Fitted, adamw_settings, method, minimise, trainable
 from farfield.tasks.task import Task
-from farfield.train import Hook, Loss
+from farfield.train import Hook
 
 
 @method("sam", source="Foret et al., ICLR 2021", space={"rho": Choice((0.01, 0.02, 0.05, 0.1, 0.2, 0.5))})
@@ -38,7 +37,7 @@ def sam(
     """
     settings = adamw_settings(model, learning_rate, weight_decay)
     optimizer = optim.SAM(trainable(model), torch.optim.AdamW, rho=rho, **settings)
-    loss = _counting_once(optimizer)
+    loss = cross_entropy_counted_once(optimizer)
     return minimise(model, task, loss, optimizer, steps=steps, batch_size=batch_size, seed=seed, hooks=hooks)
 
 
@@ -68,15 +67,5 @@ def asam(
     """
     settings = adamw_settings(model, learning_rate, weight_decay)
     optimizer = optim.ASAM(trainable(model), torch.optim.AdamW, rho=rho, eta=eta, **settings)
-    loss = _counting_once(optimizer)
+    loss = cross_entropy_counted_once(optimizer)
     return minimise(model, task, loss, optimizer, steps=steps, batch_size=batch_size, seed=seed, hooks=hooks)
-
-
-def _counting_once(optimizer: optim.SAM) -> Loss:
-    """Return the cross-entropy whose second pass in a step leaves batch normalisation's running statistics alone."""
-
-    def loss(model: nn.Module, batch: dict) -> Tensor:
-        with disable_running_stats(model) if optimizer.perturbed else nullcontext():
-            return cross_entropy(model, batch)
-
-    return loss

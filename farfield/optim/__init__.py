@@ -1,4 +1,12 @@
-"""Optimizers, each a ``torch.optim.Optimizer``."""
+"""Optimizers, each a ``torch.optim.Optimizer``, and the references that some of them compare a model with."""
 
 from farfield.optim.asam import ASAM as ASAM
+from farfield.optim.fisher_sam import FisherSAM as FisherSAM
+from farfield.optim.fisher_sam import TRAMFisher as TRAMFisher
+from farfield.optim.references import EMAReference as EMAReference
+from farfield.optim.references import InputNoiseReference as InputNoiseReference
+from farfield.optim.references import PretrainedReference as PretrainedReference
+from farfield.optim.references import PreviousStepReference as PreviousStepReference
+from farfield.optim.references import Reference as Reference
 from farfield.optim.sam import SAM as SAM
+from farfield.optim.tram import TRAM as TRAM

@@ -1,5 +1,6 @@
 """The cards of all papers, read from ``catalogue.toml``. Nothing heavy is imported: listing must be instant."""
 
+import importlib
 import importlib.util
 import json
 import tomllib
@@ -9,9 +10,12 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from farfield.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from farfield.study.study import Study
 
 KINDS = ("method", "measure", "benchmark", "system", "survey")
 STATES = ("planned", "done")
@@ -153,3 +157,18 @@ def results(slug: str, folder: Path = Path("results")) -> dict[str, Any] | None:
     if not all(isinstance(v, str) for v in verdicts):
         raise InputError(f"{path} is not what farfield run writes: a claim's text or verdict is no text")
     return measured
+
+
+def study(slug: str) -> "Study":
+    """Return the study of a paper.
+
+    Raises InputError on an unknown slug, with the nearest known ones, and where the paper has no study yet.
+
+    >>> study("tram").paper
+    'tram'
+    """
+    found = card(slug)
+    if not found.has_study:
+        ready = [c.slug for c in cards().values() if c.has_study]
+        raise InputError(f"the paper {slug} has no study yet; these have one: {', '.join(ready) or 'none'}")
+    return importlib.import_module(f"farfield.papers.{slug.replace('-', '_')}").study

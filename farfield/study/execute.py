@@ -12,10 +12,11 @@ from typing import Any
 
 from farfield.errors import InputError, unknown_name
 from farfield.names import parse
+from farfield.provenance import describe
 from farfield.study import results as kept
 from farfield.study import stage
 from farfield.study.run import Outcome, run
-from farfield.study.store import Store
+from farfield.study.store import open_store
 from farfield.study.study import Study
 
 PACKAGES = {"hf": ("transformers", "datasets", "peft"), "vision": ("timm",), "ray": ("ray",)}
@@ -36,20 +37,21 @@ def execute(
     replaced: Mapping[str, Sequence[Any]] | None = None,
     seeds: int | None = None,
     out: str | Path = "results",
-    store: Store | None = None,
+    store: str | None = None,
     workers: int | None = None,
     retry_failed: bool = False,
     command: str = "",
     watch: Callable[[int, Outcome], None] | None = None,
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, Any] | None = None,
 ) -> Finished:
     """Run the trials of a study that the store does not hold yet, judge its claims, and write results into a folder.
 
     **Arguments:**
     - ``preset``, ``replaced``, ``seeds``: as `Study.trials`.
     - ``out``: folder for ``<slug>.json``, figures and report.
-    - ``store``: where trials are kept; by default ``trials.db`` in ``out``'s folder ``.farfield``.
+    - ``store``: where trials are kept, a file, a folder or a URL; by default the folder ``.farfield`` in ``out``.
     - ``workers``: processes with one torch thread each; by default one per core.
+    - ``provenance``: what is kept with every trial; by default versions, commit and machine.
     - ``watch``: called with the number of trials and each outcome, for progress.
 
     Raises InputError on a preset, axis or extra that is not there, before anything runs.
@@ -58,28 +60,27 @@ def execute(
     trials = study.trials(preset, replaced, seeds=seeds)
     check_extras(study, preset)
     out = Path(out)
-    own_store = store is None
-    store = store or Store.in_folder(out / ".farfield")
+    kept_trials = open_store(store, default=out / ".farfield")
     # Workers inherit it, so that all of them share one folder of stages.
     os.environ.setdefault(stage.VARIABLE, str((out / ".farfield" / "stages").resolve()))
+    where = provenance or describe()
     start = time.perf_counter()
     outcomes = []
     try:
         stream = run(
             study.trial,
             trials,
-            store,
+            kept_trials,
             workers=workers or os.cpu_count() or 1,
             retry_failed=retry_failed,
-            provenance=provenance,
+            provenance=where,
         )
         for outcome in stream:
             outcomes.append(outcome)
             if watch:
                 watch(len(trials), outcome)
     finally:
-        if own_store:
-            store.close()
+        kept_trials.close()
     order = {trial.key: i for i, trial in enumerate(trials)}
     outcomes.sort(key=lambda o: order[o.trial.key])
     # Kept trials count with the seconds they took: a study that was continued reports its whole cost.
@@ -87,7 +88,7 @@ def execute(
         time.perf_counter() - start + sum(o.seconds for o in outcomes if o.kept) / (workers or os.cpu_count() or 1)
     )
     results, figures = kept.collect(
-        study, outcomes, preset=preset, replaced=replaced, where=provenance, seconds=seconds, command=command
+        study, outcomes, preset=preset, replaced=replaced, where=where, seconds=seconds, command=command
     )
     return Finished(results, kept.write(results, figures, out))
 
@@ -138,6 +139,10 @@ def _need(what: str, name: str) -> Need:
     if parsed.kind in ("hf", "timm"):
         return _hub(what, name, parsed.path)
     if what == "task":
+        # A family whose data is on the hub names it, so that asking does not fetch it.
+        for hub in tasks.hub_ids(name):
+            if (need := _hub(what, name, hub)).state != "here":
+                return need
         task = tasks.load(name)
         rows = sum(len(split) for split in (task.train, task.val, *task.tests.values()))
         return Need(what, name, "here", f"{task.inputs}, {task.outputs}, {rows:,} rows")

@@ -161,9 +161,8 @@ def summary(folder: Path) -> str:
             "|---|---|---|---|---|---|",
         ]
         for c in r["claims"]:
-            lines.append(
-                f"| {c['text']} | **{c['verdict']}** | {effect(c)} | {c['n']} | {c['reported']} | {c['scale']} |"
-            )
+            cells = (c["text"], f"**{c['verdict']}**", effect(c), str(c["n"]), c["reported"], c["scale"])
+            lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
         for name in r["figures"]:
             lines += ["", f"![{r['captions'][Path(name).stem]}](results/{name})"]
     return "\n".join(lines) + "\n"

@@ -1,28 +1,37 @@
-"""Runs trials in processes of this machine; each outcome is in the store before the next one is looked at."""
+"""Runs trials and keeps them: each outcome is in the store before the next one is looked at.
+
+Several drivers may work on one store at once, on one machine or many: they share the trials.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, TimeoutError, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from farfield.errors import InputError
-from farfield.study.store import Store
+from farfield.study.arrays import decode
+from farfield.study.attempt import Attempt, TrialFunction
+from farfield.study.owner import Owner, living
+from farfield.study.processes import InThisProcess, Processes
+from farfield.study.store import Record, Store
 from farfield.study.trial import Trial
 
-TrialFunction = Callable[[Mapping[str, Any], int], dict[str, Any]]
+# Seconds between two looks at what other drivers have done.
+LOOK = 0.5
+# How often a trial is begun again after it lost its worker without blame: the machine went, or it had not yet begun.
+BLAMELESS = 5
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: ``result`` where it is done, else ``error`` (one sentence); ``kept``: from an earlier run."""
+    """How a trial ended: ``result`` where it is done, else ``error`` (one sentence); ``kept``: not run by this call.
+
+    The arrays of a result are read when they are used: ``np.asarray(outcome.result["features"])``.
+    """
 
     trial: Trial
     result: dict[str, Any] | None
@@ -31,26 +40,44 @@ class Outcome:
     kept: bool = False
 
 
+class Pool(Protocol):
+    """Where trials run: takes some at a time and says how they ended."""
+
+    def has_room(self) -> bool: ...
+
+    def begin(self, trial: Trial) -> None: ...
+
+    def ended(self, timeout: float | None) -> Iterator[tuple[Trial, Attempt]]: ...
+
+    def close(self) -> None: ...
+
+
 def run(
     function: TrialFunction,
     trials: Sequence[Trial],
     store: Store,
     *,
-    workers: int = 1,
+    workers: int | None = None,
+    on: str = "local",
     time_limit: float | None = None,
     retry_failed: bool = False,
     provenance: Mapping[str, Any] | None = None,
-) -> Iterator[Outcome]:
-    """Yield the outcome of every trial, those kept in the store first, then each as it ends.
+) -> Generator[Outcome, None, None]:
+    """Yield the outcome of every trial once, those kept in the store first, then each as it ends.
 
-    A failed trial never stops the others. Where the caller stops early (Ctrl-C, an exception, closing the iterator), the
-    workers are ended, what is done stays in the store, and the next call goes on from there.
+    A failed trial never stops the others. A worker that dies costs its trial one retry. Where the caller stops early
+    (Ctrl-C, an exception, closing the iterator), the workers are ended, what is done stays in the store, and the next call
+    goes on from there; so it does after this process was killed. What another driver runs at the same time is waited for,
+    and taken over where that driver dies.
 
     **Arguments:**
-    - ``function``: ``function(point, seed) -> dict`` of plain data, importable by name in a worker process.
-    - ``workers``: processes, each with one torch thread; 1 runs the trials in this process.
-    - ``time_limit``: seconds per trial, above which it fails; needs worker processes.
+    - ``function``: ``function(point, seed) -> dict`` of plain data and numpy arrays, importable by name in a worker.
+    - ``workers``: trials at a time, each in a process with one thread for numerical libraries. By default 1 on this
+      machine, and that one runs in this process; on a Ray cluster all its CPUs.
+    - ``on``: "local", "ray" (``$RAY_ADDRESS``, else a cluster of this machine alone), "ray:ADDRESS" or "ray://HOST:PORT".
+    - ``time_limit``: seconds per trial, above which it fails; runs it in a worker process.
     - ``retry_failed``: run trials that failed in an earlier run again.
+    - ``provenance``: plain data, kept with each trial.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -59,123 +86,151 @@ def run(
     [{'sum': 3}]
     >>> store.close()
     """
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1")
-    known = store.get(t.key for t in trials)
-    todo = []
-    for trial in trials:
-        record = known.get(trial.key)
-        if record and record.state == "done":
-            yield Outcome(trial, record.result, None, record.seconds or 0.0, kept=True)
-        elif record and record.state == "failed" and not retry_failed:
-            yield Outcome(trial, None, record.error, record.seconds or 0.0, kept=True)
+    if time_limit is not None and not time_limit > 0:
+        raise InputError(f"time_limit is {time_limit} seconds; it must be above 0")
+    if on not in ("local", "ray") and not on.startswith("ray:"):
+        raise InputError(f"on is {on!r}; expected local, ray, ray:ADDRESS or ray://HOST:PORT")
+    return _run(function, trials, store, workers, on, time_limit, retry_failed, provenance or {})
+
+
+def _run(
+    function: TrialFunction,
+    trials: Sequence[Trial],
+    store: Store,
+    workers: int | None,
+    on: str,
+    time_limit: float | None,
+    retry_failed: bool,
+    provenance: Mapping[str, Any],
+) -> Generator[Outcome, None, None]:
+    wanted = {trial.key: trial for trial in trials}
+    known = store.get(wanted)
+    todo: deque[tuple[Trial, Record | None]] = deque()
+    for key, trial in wanted.items():
+        record = known.get(key)
+        if record is not None and _is_settled(record, retry_failed):
+            yield _kept(trial, record)
         else:
-            todo.append(trial)
+            todo.append((trial, record))
     if not todo:
         return
-    if workers == 1 and time_limit is None:
-        yield from _run_here(function, todo, store, provenance or {})
-    else:
-        yield from _run_in_processes(function, todo, store, min(workers, len(todo)), time_limit, provenance or {})
+    # In this order, so that the workers are ended before their trials are given back.
+    with Owner(store) as owner, closing(_open_pool(function, workers, on, time_limit, len(todo))) as pool:
+        yield from _Driver(pool, owner, store, provenance, todo).outcomes()
 
 
-def _run_here(
-    function: TrialFunction, todo: Sequence[Trial], store: Store, provenance: Mapping[str, Any]
-) -> Iterator[Outcome]:
-    for trial in todo:
-        store.start(trial, provenance=provenance)
-        yield _record(trial, *_attempt(function, trial.point, trial.seed), store)
+def _is_settled(record: Record, retry_failed: bool) -> bool:
+    return record.state == "done" or (record.state == "failed" and not retry_failed)
 
 
-def _run_in_processes(
-    function: TrialFunction,
-    todo: Sequence[Trial],
-    store: Store,
-    workers: int,
-    time_limit: float | None,
-    provenance: Mapping[str, Any],
-) -> Iterator[Outcome]:
-    from pebble import ProcessExpired, ProcessPool
-
-    # A fresh interpreter per worker: forking a process that has used torch's threads can hang.
-    context = multiprocessing.get_context("spawn")
-    with _one_thread_each(), ProcessPool(workers, initializer=_prepare_worker, context=context) as pool:
-        waiting: dict[Any, tuple[Trial, int]] = {}
-        queue = [(trial, 1) for trial in reversed(todo)]
-        try:
-            while queue or waiting:
-                # Few trials are handed out ahead, so that what is marked as running is close to what runs.
-                while queue and len(waiting) < 2 * workers:
-                    trial, attempt = queue.pop()
-                    store.start(trial, provenance=provenance)
-                    future = pool.schedule(_attempt, (function, trial.point, trial.seed), timeout=time_limit)
-                    waiting[future] = (trial, attempt)
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    trial, attempt = waiting.pop(future)
-                    try:
-                        outcome = future.result()
-                    except TimeoutError:
-                        sentence = f"the trial took longer than its time limit of {time_limit:g} seconds"
-                        outcome = (None, sentence, sentence, time_limit)
-                    except ProcessExpired as death:
-                        # Out of memory, or killed from outside: it may have been bad luck, so once more.
-                        if attempt == 1:
-                            queue.append((trial, 2))
-                            continue
-                        sentence = f"its worker process died twice (exit code {death.exitcode}; out of memory?)"
-                        outcome = (None, sentence, sentence, 0.0)
-                    yield _record(trial, *outcome, store)
-        except BaseException:
-            pool.stop()
-            raise
+def _kept(trial: Trial, record: Record) -> Outcome:
+    return Outcome(trial, record.result, record.error, record.seconds or 0.0, kept=True)
 
 
-def _attempt(
-    function: TrialFunction, point: Mapping[str, Any], seed: int
-) -> tuple[dict[str, Any] | None, str | None, str | None, float]:
-    """Call the trial; what it raises is part of the outcome, not the end of the run."""
-    start = time.perf_counter()
-    try:
-        return function(point, seed), None, None, time.perf_counter() - start
-    except Exception as error:
-        sentence = str(error) if str(error) else type(error).__name__
-        if not isinstance(error, InputError | ArithmeticError):
-            sentence = f"{type(error).__name__}: {sentence}"
-        return None, sentence, traceback.format_exc(), time.perf_counter() - start
+def _open_pool(function: TrialFunction, workers: int | None, on: str, time_limit: float | None, trials: int) -> Pool:
+    if on != "local":
+        from farfield.study.on_ray import OnRay
+
+        return OnRay(function, on.removeprefix("ray").removeprefix(":"), workers, time_limit)
+    if workers in (None, 1) and time_limit is None:
+        return InThisProcess(function)
+    return Processes(function, min(workers or 1, trials), time_limit)
 
 
-def _record(
-    trial: Trial, result: dict[str, Any] | None, error: str | None, trace: str | None, seconds: float, store: Store
-) -> Outcome:
-    if result is not None:
-        try:
-            store.finish(trial.key, result, seconds=seconds)
-            return Outcome(trial, result, None, seconds)
-        except (TypeError, ValueError) as problem:
-            error = trace = f"the result of the trial is not plain finite data: {problem}"
-    store.fail(trial.key, error or "", trace or "", seconds=seconds)
-    return Outcome(trial, None, error, seconds)
+class _Driver:
+    """Claims trials while there is room for them, records how they end, and watches those that other drivers have."""
 
+    def __init__(
+        self,
+        pool: Pool,
+        owner: Owner,
+        store: Store,
+        provenance: Mapping[str, Any],
+        todo: deque[tuple[Trial, Record | None]],
+    ):
+        self._pool, self._owner, self._store, self._provenance = pool, owner, store, provenance
+        # A trial is in one of these three; todo has with each what was seen of it in the store.
+        self._todo = todo
+        self._running: set[str] = set()
+        self._elsewhere: dict[str, Trial] = {}
+        self._deaths: Counter[str] = Counter()
+        self._losses: Counter[str] = Counter()
 
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let new processes start with one thread for each numerical library; restore the environment afterwards."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield each outcome; all that has ended at one time is recorded before the first of it is yielded."""
+        looked = time.monotonic()
+        while self._todo or self._running or self._elsewhere:
+            self._begin_what_fits()
+            if self._running:
+                ended = self._pool.ended(LOOK if self._elsewhere else None)
+                yield from [o for o in (self._settle(trial, found) for trial, found in ended) if o is not None]
             else:
-                os.environ[name] = value
+                time.sleep(LOOK)
+            if self._elsewhere and time.monotonic() - looked >= LOOK:
+                yield from self._look_elsewhere()
+                looked = time.monotonic()
 
+    def _begin_what_fits(self) -> None:
+        while self._todo and self._pool.has_room():
+            trial, seen = self._todo.popleft()
+            living_elsewhere = (
+                seen is not None
+                and seen.state == "running"
+                # Asked after the trial was read: an owner is in the store before its first trial is.
+                and seen.owner in living(self._store)
+            )
+            if living_elsewhere or not self._owner.claim(trial, seen, provenance=self._provenance):
+                self._elsewhere[trial.key] = trial
+            else:
+                self._running.add(trial.key)
+                self._pool.begin(trial)
 
-def _prepare_worker() -> None:
-    # Ctrl-C reaches the whole process group; the driver alone decides what to do with it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch
+    def _settle(self, trial: Trial, found: Attempt) -> Outcome | None:
+        """Record how an attempt ended; None where the trial goes on, here or with another driver."""
+        if found.died:
+            if self._deserves_another(trial, found):
+                if self._owner.begin_again(trial):
+                    self._pool.begin(trial)
+                    return None
+                return self._lost(trial)
+            often = f"{BLAMELESS + 1} times" if found.blameless else "twice"
+            sentence = f"its worker process died {often} ({found.died})"
+            found = replace(found, error=sentence, traceback=sentence)
+        self._running.discard(trial.key)
+        if found.result is None:
+            kept = self._owner.fail(trial, found.error, found.traceback, seconds=found.seconds, host=found.host)
+            return Outcome(trial, None, found.error, found.seconds) if kept else self._lost(trial)
+        if not self._owner.finish(trial, found.result, seconds=found.seconds, host=found.host):
+            return self._lost(trial)
+        if found.result.arrays is None:
+            return Outcome(trial, decode(found.result.text, None), None, found.seconds)
+        return Outcome(trial, self._store.get([trial.key])[trial.key].result, None, found.seconds)
 
-    torch.set_num_threads(1)
+    def _deserves_another(self, trial: Trial, found: Attempt) -> bool:
+        # Out of memory, or killed from outside: it may have been bad luck, so once more.
+        if not found.blameless:
+            self._deaths[trial.key] += 1
+            return self._deaths[trial.key] == 1
+        self._losses[trial.key] += 1
+        return self._losses[trial.key] <= BLAMELESS
+
+    def _lost(self, trial: Trial) -> None:
+        """This driver was taken for dead, and another has the trial now."""
+        self._running.discard(trial.key)
+        self._elsewhere[trial.key] = trial
+
+    def _look_elsewhere(self) -> Iterator[Outcome]:
+        records = self._store.get(self._elsewhere)
+        alive = living(self._store)
+        for key, trial in list(self._elsewhere.items()):
+            record = records.get(key)
+            if record is not None and record.state == "running" and record.owner in alive:
+                continue
+            del self._elsewhere[key]
+            if record is not None and _is_settled(record, retry_failed=False):
+                yield _kept(trial, record)
+            else:
+                # Given back, or its driver died.
+                self._todo.append((trial, record))

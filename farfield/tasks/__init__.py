@@ -2,6 +2,7 @@
 
 from farfield.tasks.newdata import read as read
 from farfield.tasks.registry import expand as expand
+from farfield.tasks.registry import hub_ids as hub_ids
 from farfield.tasks.registry import load as load
 from farfield.tasks.registry import names as names
 from farfield.tasks.registry import resolve as resolve

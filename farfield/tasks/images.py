@@ -30,8 +30,7 @@ ALL: dict[str, tuple[str, ...]] = {
     "omniglot": _GREY,
 }
 USUAL: dict[str, tuple[str, ...]] = {
-    source: ("rotation", "translation", "noise", "contrast", "blur" if source == "cifar10" else "background")
-    for source in ALL
+    source: ("rotation", "noise", "blur" if source == "cifar10" else "background") for source in ALL
 }
 NAMES: tuple[str, ...] = (
     *(path for source, shifts in ALL.items() for path in (source, *(f"{source}/{s}" for s in shifts))),
@@ -41,13 +40,13 @@ CHUNK = 4096
 
 
 def expand(name: Name) -> list[Name]:
-    """Return the concrete tasks of a name: five shifts of a data set, all of them (``.../all``), or the name itself.
+    """Return the concrete tasks of a name: three shifts of a data set, all of them (``.../all``), or the name itself.
 
     Raises InputError on an unknown name, with the nearest known ones.
 
     >>> from farfield.names import parse
     >>> [str(n) for n in expand(parse("digits"))][:3]
-    ['digits/rotation', 'digits/translation', 'digits/noise']
+    ['digits/rotation', 'digits/noise', 'digits/background']
     """
     source, _, rest = name.path.partition("/")
     if rest in omniglot.TASKS and source == "omniglot":

@@ -25,6 +25,8 @@ FAMILIES: Mapping[str, str] = {
     "omniglot": "farfield.tasks.images",
     "amazon": "farfield.tasks.amazon",
     "digits-mnist": "farfield.tasks.digits_mnist",
+    "transfer": "farfield.tasks.transfer",
+    "xnli": "farfield.tasks.xnli",
 }
 FILE_KINDS: Mapping[str, str] = {
     "csv": "farfield.tasks.tabular",
@@ -111,6 +113,16 @@ def resolve(text: str) -> str:
     if suffix in SUFFIXES or head.startswith((".", "/", "~")) or head.endswith(("/", "\\")):
         raise InputError(f"file not found: {head}")
     return text
+
+
+def hub_ids(name: str) -> tuple[str, ...]:
+    """Return the data sets of the Hugging Face hub that a task is read from; none for most.
+
+    >>> hub_ids("xnli"), hub_ids("digits/rotation")
+    (('nyu-mll/multi_nli', 'facebook/xnli'), ())
+    """
+    parsed = parse(name)
+    return getattr(_family(parsed), "HUB", ()) if parsed.kind == "builtin" else ()
 
 
 def names() -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def test_files_that_are_not_a_saved_model_are_refused(saved, tmp_path):
 def test_saving_is_refused_before_training():
     with pytest.raises(InputError, match="should be best"):
         check_saving("best.pt", "digits/rotation")
-    with pytest.raises(InputError, match="digits is 5 tasks; to save a model name one of them, such as digits/"):
+    with pytest.raises(InputError, match="digits is 3 tasks; to save a model name one of them, such as digits/"):
         check_saving("best.safetensors", "digits")
 
 

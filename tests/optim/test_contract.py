@@ -7,12 +7,35 @@ import torch
 from torch import nn
 
 from farfield.errors import InputError
-from farfield.optim import ASAM, SAM
+from farfield.optim import ASAM, SAM, TRAM, FisherSAM, TRAMFisher
+
+
+def tram(params, base_optimizer, *, divergence, **settings):
+    """TRAM as a loop uses it that calls ``step(closure)`` and nothing else."""
+    optimizer = TRAM(params, base_optimizer, **settings)
+    optimizer.divergence = divergence
+    return optimizer
+
+
+def first_step(optimizer):
+    if not isinstance(optimizer, TRAM):
+        return optimizer.first_step()
+    given = optimizer.divergence
+    return optimizer.first_step(given() if callable(given) else given)
+
 
 # (optimizer, settings; settings under which it is its base optimizer)
 CASES = {
     "sam": (SAM, {"rho": 0.3}, {"rho": 0.0}),
     "asam": (ASAM, {"rho": 0.3, "eta": 0.1}, {"rho": 0.0}),
+    "fisher-sam": (FisherSAM, {"gamma": 0.3, "eta": 0.5}, {"gamma": 0.0}),
+    "tram": (tram, {"divergence": 0.3}, {"divergence": 0.0}),
+    "tram-plain": (
+        tram,
+        {"divergence": lambda: torch.tensor(0.3), "adaptive": False},
+        {"divergence": torch.tensor(0.0)},
+    ),
+    "tram-fisher": (TRAMFisher, {"gamma": 0.3, "eta": 0.5}, {"gamma": 0.0}),
 }
 BASES = {
     "sgd": (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
@@ -100,7 +123,7 @@ def test_two_steps_by_hand_equal_one_step_with_a_closure(case, base):
         whole.step(closure_for(a, whole))
         closure = closure_for(b, halves)
         closure()
-        halves.first_step()
+        first_step(halves)
         closure()
         halves.second_step()
         assert same(a, b)
@@ -185,7 +208,7 @@ def test_a_gradient_of_zero_moves_nothing(case):
     theta = nn.Parameter(torch.tensor([1.0, -2.0]))
     optimizer = build(case, "sgd", [theta])
     theta.grad = torch.zeros(2)
-    optimizer.first_step()
+    first_step(optimizer)
     assert theta.tolist() == [1.0, -2.0]
 
 
@@ -230,15 +253,71 @@ def test_steps_out_of_order_are_refused(case):
     with pytest.raises(RuntimeError, match="without a first_step"):
         optimizer.second_step()
     theta.grad = torch.ones(2)
-    optimizer.first_step()
+    first_step(optimizer)
     with pytest.raises(RuntimeError, match="twice"):
-        optimizer.first_step()
+        first_step(optimizer)
     with pytest.raises(InputError, match="needs a closure"):
         optimizer.step()
 
 
+@pytest.mark.parametrize(
+    "optimizer, name",
+    [(SAM, "rho"), (ASAM, "rho"), (ASAM, "eta"), (FisherSAM, "gamma"), (FisherSAM, "eta"), (TRAMFisher, "gamma")],
+)
+def test_a_negative_setting_is_refused_of_a_group_too(optimizer, name):
+    with pytest.raises(InputError, match=rf"{name} is -0\.1; it must be at least 0"):
+        optimizer([nn.Parameter(torch.ones(1))], torch.optim.SGD, lr=0.1, **{name: -0.1})
+    with pytest.raises(InputError, match=rf"{name} is -0\.1; it must be at least 0"):
+        optimizer([{"params": [nn.Parameter(torch.ones(1))], name: -0.1}], torch.optim.SGD, lr=0.1)
+
+
+def scaled_closure(model, optimizer, scaler, *, blow_up=False):
+    plain = closure_for(model, optimizer)
+
+    def closure():
+        loss = plain()
+        # The gradient of scale * loss, without a second backward pass.
+        for p in model.parameters():
+            p.grad *= scaler.get_scale() * (float("inf") if blow_up else 1.0)
+        return loss
+
+    return closure
+
+
 @each_case
-def test_a_negative_radius_is_refused(case):
-    optimizer, _, _ = CASES[case]
-    with pytest.raises(InputError, match=r"rho is -0\.1; it must be at least 0"):
-        optimizer([nn.Parameter(torch.ones(1))], torch.optim.SGD, rho=-0.1, lr=0.1)
+def test_a_gradient_scaler_changes_nothing_but_the_scale(case):
+    a, b = network(), network()
+    plain, scaled = build(case, "adamw", a.parameters()), build(case, "adamw", b.parameters())
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=2)
+    scaler.scale(torch.zeros(()))  # it makes its scale with the first loss
+    for _ in range(4):
+        plain.step(closure_for(a, plain))
+        scaled.step(scaled_closure(b, scaled, scaler), scaler=scaler)
+        scaler.update()
+        assert same(a, b)
+    assert scaler.get_scale() == 2.0**12
+
+
+@each_case
+def test_an_overflow_leaves_the_update_out_and_lowers_the_scale(case):
+    model = network()
+    optimizer = build(case, "adamw", model.parameters())
+    before = copy.deepcopy(model)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    scaler.scale(torch.zeros(()))
+    optimizer.step(scaled_closure(model, optimizer, scaler, blow_up=True), scaler=scaler)
+    scaler.update()
+    assert same(model, before)
+    assert scaler.get_scale() == 2.0**9
+    optimizer.step(scaled_closure(model, optimizer, scaler), scaler=scaler)
+    assert not same(model, before)
+
+
+@each_case
+def test_the_gradients_that_the_caller_holds_are_not_written_to(case):
+    theta = nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = build(case, "sgd", [theta])
+    held = theta.grad = torch.tensor([3.0, 4.0])
+    first_step(optimizer)
+    assert held.tolist() == [3.0, 4.0]
+    assert theta.grad is None

@@ -44,7 +44,7 @@ def describe(device: str = "cpu") -> dict[str, Any]:
 
 def _commit() -> str | None:
     """Return the commit of the checkout that this package lies in, with a + where tracked files were changed."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[1]
     if not (root / ".git").exists():
         return None
 

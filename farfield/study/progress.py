@@ -1,15 +1,15 @@
-"""Progress of a comparison in the terminal, and what is said when it is stopped in the middle."""
+"""Progress of many trials in the terminal, and what is said when they are stopped in the middle."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from farfield.compare.job import Plan
-from farfield.study import Outcome
+from farfield.study.run import Outcome
 
 
 class Progress:
@@ -28,25 +28,21 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def show(self, plan: Plan, outcome: Outcome) -> None:
-        """Count one outcome; the first one draws the bar."""
+    def count(self, total: int, outcome: Outcome, notes: Sequence[str] = ()) -> None:
+        """Count one outcome of ``total``; the first one draws the bar, under the notes."""
         if self.total == 0:
-            self.total = len(plan.trials)
-            self._start(plan)
+            self.total = total
+            self._start(notes)
         self.done += 1
         self.kept += outcome.kept
         self.failed += outcome.error is not None
         if self._bar is not None:
             failed = f", {self.failed} failed" if self.failed else ""
             point = outcome.trial.point
-            self._bar.update(
-                self._row,
-                completed=self.done,
-                left=self._time_left(),
-                now=f"{point['method']} on {point['task']}{failed}",
-            )
+            now = f"{point['method']} on {point['task']}" if {"method", "task"} <= set(point) else ""
+            self._bar.update(self._row, completed=self.done, left=self._time_left(), now=f"{now}{failed}")
 
-    def _start(self, plan: Plan) -> None:
+    def _start(self, notes: Sequence[str]) -> None:
         self._began = time.monotonic()
         if self._quiet:
             return
@@ -55,7 +51,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         console = Console(stderr=True)
-        for note in dict.fromkeys([*plan.notes, *(n for task in plan.tasks for n in task.notes)]):
+        for note in dict.fromkeys(notes):
             console.print(note, style="dim", highlight=False)
         self._bar = Bar(
             TextColumn("{task.description}"),
