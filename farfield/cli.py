@@ -288,6 +288,9 @@ def run(
     store: Annotated[
         str | None, typer.Option(envvar="FARFIELD_STORE", help="Where trials are kept: a file or a URL.")
     ] = None,
+    on: Annotated[str, typer.Option(help="local, ray, ray:ADDRESS or ray://HOST:PORT.")] = "local",
+    track: Annotated[str | None, typer.Option(help="Mirror finished trials to mlflow or wandb.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds per trial, above which it fails.")] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run trials that failed in an earlier run again.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would run, and what it needs that is not here.")
@@ -328,6 +331,9 @@ def run(
             out=folder,
             store=store,
             workers=workers,
+            on=on,
+            track=track,
+            time_limit=time_limit,
             retry_failed=retry_failed,
             command="farfield " + shlex.join(sys.argv[1:]),
             watch=progress.count,

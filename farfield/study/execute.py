@@ -18,6 +18,7 @@ from farfield.study import stage
 from farfield.study.run import Outcome, run
 from farfield.study.store import open_store
 from farfield.study.study import Study
+from farfield.study.track import mirrored
 
 PACKAGES = {"hf": ("transformers", "datasets", "peft"), "vision": ("timm",), "ray": ("ray",)}
 
@@ -39,6 +40,9 @@ def execute(
     out: str | Path = "results",
     store: str | None = None,
     workers: int | None = None,
+    on: str = "local",
+    track: str | None = None,
+    time_limit: float | None = None,
     retry_failed: bool = False,
     command: str = "",
     watch: Callable[[int, Outcome], None] | None = None,
@@ -50,7 +54,8 @@ def execute(
     - ``preset``, ``replaced``, ``seeds``: as `Study.trials`.
     - ``out``: folder for ``<slug>.json``, figures and report.
     - ``store``: where trials are kept, a file, a folder or a URL; by default the folder ``.farfield`` in ``out``.
-    - ``workers``: processes with one torch thread each; by default one per core.
+    - ``workers``: processes with one torch thread each; by default one per core (on a Ray cluster, all its CPUs).
+    - ``on``, ``track``, ``time_limit``: as `farfield.compare.compare`.
     - ``provenance``: what is kept with every trial; by default versions, commit and machine.
     - ``watch``: called with the number of trials and each outcome, for progress.
 
@@ -64,6 +69,8 @@ def execute(
     # Workers inherit it, so that all of them share one folder of stages.
     os.environ.setdefault(stage.VARIABLE, str((out / ".farfield" / "stages").resolve()))
     where = provenance or describe()
+    if workers is None and on == "local":
+        workers = os.cpu_count() or 1
     start = time.perf_counter()
     outcomes = []
     try:
@@ -71,10 +78,14 @@ def execute(
             study.trial,
             trials,
             kept_trials,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers,
+            on=on,
+            time_limit=time_limit,
             retry_failed=retry_failed,
             provenance=where,
         )
+        if track is not None:
+            stream = mirrored(stream, track, study=study.paper)
         for outcome in stream:
             outcomes.append(outcome)
             if watch:
@@ -84,9 +95,7 @@ def execute(
     order = {trial.key: i for i, trial in enumerate(trials)}
     outcomes.sort(key=lambda o: order[o.trial.key])
     # Kept trials count with the seconds they took: a study that was continued reports its whole cost.
-    seconds = (
-        time.perf_counter() - start + sum(o.seconds for o in outcomes if o.kept) / (workers or os.cpu_count() or 1)
-    )
+    seconds = time.perf_counter() - start + sum(o.seconds for o in outcomes if o.kept) / (workers or 1)
     results, figures = kept.collect(
         study, outcomes, preset=preset, replaced=replaced, where=where, seconds=seconds, command=command
     )
