@@ -104,8 +104,7 @@ study = Study(
             along="method",
             says="Adding a trust-region penalty to ASAM is no substitute: TRAM outperforms each such combination.",
             reported="XNLI zero-shot: ASAM+TRPO 74.1, ASAM+R3F 73.8, ASAM+MESA 73.2",
-            scale=SMALL
-            + " A moving average of the weights (MESA) keeps more of a small pretrained network than any of them.",
+            scale=SMALL,
         ),
         greater(
             "tram",
