@@ -1,5 +1,6 @@
 """Every command through the real command line: what it prints, what it writes, and how it refuses."""
 
+import functools
 import json
 import os
 import signal
@@ -207,8 +208,10 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_continues(tmp_path):
     command += ["linear", "--seeds", "8", "--steps", "400", "--workers", "2", "--out", str(tmp_path / "out")]
     database = tmp_path / "out" / "trials.db"
     # A session of its own, so that the signal reaches the driver and its workers as Ctrl-C in a terminal does.
+    # A suite that runs in the background of a shell ignores Ctrl-C, and its children would inherit that.
+    attend = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=attend
     ) as run:
         deadline = time.monotonic() + 120
         while len(done(database)) < 3 and time.monotonic() < deadline:

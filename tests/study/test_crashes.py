@@ -1,5 +1,6 @@
 """Drivers and workers killed in the middle: nothing is lost, nothing is done twice, nobody goes on alone."""
 
+import functools
 import random
 import signal
 import subprocess
@@ -46,7 +47,9 @@ def driver(tmp_path, url):
 
     def start(n, seconds, workers):
         command = [sys.executable, script, url, log, n, seconds, workers]
-        started.append(subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True))
+        # A suite that runs in the background of a shell ignores Ctrl-C, and its children would inherit that.
+        attend = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        started.append(subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, preexec_fn=attend))
         return started[-1]
 
     start.log = log
