@@ -146,6 +146,8 @@ def test_the_environment_names_the_store_and_the_place_of_arrays(tmp_path, monke
     ],
 )
 def test_what_cannot_be_opened_is_named_without_its_password(url, sentence):
+    if url.startswith("postgresql"):
+        pytest.importorskip("psycopg", reason="needs the extra postgres")
     with pytest.raises(InputError, match=sentence) as caught:
         Store(url)
     assert "secret" not in str(caught.value)
