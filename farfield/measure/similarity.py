@@ -1,12 +1,11 @@
 """How alike two representations of the same examples are."""
 
-import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from farfield.errors import InputError
-
-Array = np.ndarray | Tensor
+from farfield.measure._arrays import Array, same_rows, tensor
 
 
 def linear_cka(x: Float[Array, "n d1"], y: Float[Array, "n d2"]) -> float:
@@ -21,32 +20,27 @@ def linear_cka(x: Float[Array, "n d1"], y: Float[Array, "n d2"]) -> float:
 
     Raises InputError where the rows do not match, a value is not finite, or all rows of one are the same.
 
+    >>> import numpy as np
     >>> x = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
     >>> round(linear_cka(x, 3 * x[:, ::-1] + 5), 6), round(linear_cka(x, x[:, :1]), 4)
     (1.0, 0.7906)
     """
     x, y = _centred(x, "x"), _centred(y, "y")
-    if len(x) != len(y):
-        raise InputError(f"x has {len(x)} rows but y has {len(y)}; they must be the same examples")
+    same_rows(x=x, y=y)
     if len(x) <= max(x.shape[1], y.shape[1]):
         # |Y^T X|_F^2 is the inner product of X X^T and Y Y^T, and |X^T X|_F is |X X^T|_F.
         gram_x, gram_y = x @ x.T, y @ y.T
-        shared, own_x, own_y = (gram_x * gram_y).sum(), np.linalg.norm(gram_x), np.linalg.norm(gram_y)
+        shared, own_x, own_y = (gram_x * gram_y).sum(), torch.linalg.norm(gram_x), torch.linalg.norm(gram_y)
     else:
-        shared = np.square(y.T @ x).sum()
-        own_x, own_y = np.linalg.norm(x.T @ x), np.linalg.norm(y.T @ y)
+        shared = (y.T @ x).square().sum()
+        own_x, own_y = torch.linalg.norm(x.T @ x), torch.linalg.norm(y.T @ y)
     return float(shared / (own_x * own_y))
 
 
-def _centred(values: Array, name: str) -> np.ndarray:
-    array = values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values, np.float64)
-    if array.ndim != 2 or len(array) < 2 or array.shape[1] < 1:
-        raise InputError(f"{name} has shape {array.shape}; expected (n, d) with n at least 2")
-    if not np.isfinite(array).all():
-        row = int(np.argmin(np.isfinite(array).all(1)))
-        raise InputError(f"{name} holds a value that is not finite, first in row {row}")
-    if (array == array[0]).all():
+def _centred(values: Array, name: str) -> Tensor:
+    x = tensor(values, name, rows=2)
+    if (x == x[0]).all():
         raise InputError(f"all rows of {name} are the same, so there is nothing to compare")
-    centred = array - array.mean(0)
+    centred = x - x.mean(0)
     # A scale does not matter, and at 1 no square can over- or underflow.
-    return centred / np.abs(centred).max()
+    return centred / centred.abs().max()
