@@ -125,7 +125,7 @@ def greater(
     sign = -1.0 if lower_is_better else 1.0
 
     def judge(records: pd.DataFrame) -> Judgement:
-        table = _by_seed(_only(records, where), metric, along, [*candidates, *rivals])
+        table = _by_seed(only(records, where), metric, along, [*candidates, *rivals])
         if len(table) < 2:
             return _undecided(len(table), metric)
         # One candidate passes where all its rivals are exceeded; it fails where one rival is shown to exceed it.
@@ -172,7 +172,7 @@ def at_least(
     """
 
     def judge(records: pd.DataFrame) -> Judgement:
-        values = _only(records, where).groupby("seed")[metric].mean().dropna()
+        values = only(records, where).groupby("seed")[metric].mean().dropna()
         if len(values) < 2:
             return _undecided(len(values), metric)
         mean, low, high, _ = mean_interval(values)
@@ -202,7 +202,7 @@ def within(
     """
 
     def judge(records: pd.DataFrame) -> Judgement:
-        values = _only(records, where).groupby("seed")[metric].mean().dropna()
+        values = only(records, where).groupby("seed")[metric].mean().dropna()
         if len(values) < 2:
             return _undecided(len(values), metric)
         mean, lower, upper, _ = mean_interval(values)
@@ -280,7 +280,7 @@ def _rank_correlation(
         from scipy import stats
 
         values = []
-        for _, rows in _only(records, where).dropna(subset=[x, y]).groupby("seed"):
+        for _, rows in only(records, where).dropna(subset=[x, y]).groupby("seed"):
             if rows[x].nunique() > 1 and rows[y].nunique() > 1:
                 values.append(sign * float(stats.spearmanr(rows[x], rows[y]).statistic))
         if len(values) < 2:
@@ -293,7 +293,13 @@ def _rank_correlation(
     return Claim(says, reported, relation, judge, scale, "rank correlation")
 
 
-def _only(records: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
+def only(records: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
+    """Return the records whose axes have these values (one, or one of several). Raises InputError on an unknown axis.
+
+    >>> import pandas as pd
+    >>> len(only(pd.DataFrame({"n": [1, 2, 3]}), {"n": [1, 3]}))
+    2
+    """
     for axis, value in (where or {}).items():
         if axis not in records:
             raise InputError(f"the records have no column {axis!r}; they have {', '.join(map(str, records.columns))}")

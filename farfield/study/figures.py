@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farfield.study.claims import mean_interval
+from farfield.study.claims import mean_interval, only
 from farfield.study.study import Figure
 from farfield.web import svg
 
@@ -59,13 +59,12 @@ def near_far(
     """Panels, one per task: the mean of two metrics for each value of an axis, with 95 % intervals over seeds both ways."""
 
     def draw(records: pd.DataFrame) -> str | None:
-        tasks = list(dict.fromkeys(records["task"])) if "task" in records else [None]
-        values = list(dict.fromkeys(records[along]))
+        tasks, values = _distinct(records, "task"), _distinct(records, along)
         figure, panels = _panels(len(tasks), legend=len(values))
         for axes, task in zip(panels, tasks):
-            rows = records if task is None else records[records["task"] == task]
+            rows = _rows(records, "task", task)
             for i, value in enumerate(values):
-                mine = rows[rows[along] == value].groupby("seed")[[x, y]].mean()
+                mine = _rows(rows, along, value).groupby("seed")[[x, y]].mean()
                 if len(mine) < 2:
                     continue
                 (mx, lx, hx, _), (my, ly, hy, _) = mean_interval(mine[x]), mean_interval(mine[y])
@@ -74,13 +73,13 @@ def near_far(
                     [scale * my],
                     xerr=[[scale * (mx - lx)], [scale * (hx - mx)]],
                     yerr=[[scale * (my - ly)], [scale * (hy - my)]],
-                    fmt=MARKERS[(i // len(PALETTE)) % len(MARKERS)],
-                    color=PALETTE[i % len(PALETTE)],
+                    fmt=_style(i)[1],
+                    color=_style(i)[0],
                     markersize=5,
                     elinewidth=0.8,
                     label=str(value),
                 )
-            axes.set_title("" if task is None else str(task), fontsize=svg.SMALL, color=svg.INK, parse_math=False)
+            _title(axes, task)
             svg.name_axes(axes, *labels)
         _legend(figure, panels[0])
         return svg.render(figure, name)
@@ -99,13 +98,12 @@ def curves(
         rows = records[records[metric].map(lambda v: isinstance(v, list))]
         if rows.empty:
             return None
-        tasks = list(dict.fromkeys(rows["task"])) if "task" in rows else [None]
-        values = list(dict.fromkeys(rows[along]))
+        tasks, values = _distinct(rows, "task"), _distinct(rows, along)
         figure, panels = _panels(len(tasks), legend=len(values))
         for axes, task in zip(panels, tasks):
-            mine = rows if task is None else rows[rows["task"] == task]
+            mine = _rows(rows, "task", task)
             for i, value in enumerate(values):
-                lines = np.array(mine[mine[along] == value][metric].tolist(), dtype=float)
+                lines = np.array(_rows(mine, along, value)[metric].tolist(), dtype=float)
                 if len(lines) < 1:
                     continue
                 at = (np.arange(lines.shape[1]) + 0.5) / lines.shape[1] * 100
@@ -115,12 +113,203 @@ def curves(
                     axes.fill_between(at, *ends.T, color=PALETTE[i % len(PALETTE)], alpha=0.15, linewidth=0)
             if log:
                 axes.set_yscale("log")
-            axes.set_title("" if task is None else str(task), fontsize=svg.SMALL, color=svg.INK, parse_math=False)
+            _title(axes, task)
             svg.name_axes(axes, *labels)
         _legend(figure, panels[0])
         return svg.render(figure, name)
 
     return Figure(name, caption, draw)
+
+
+def lines(
+    x: str,
+    y: str,
+    along: str | None = None,
+    *,
+    labels: tuple[str, str],
+    caption: str,
+    name: str = "lines",
+    where: Mapping[str, Any] | None = None,
+    log_x: bool = False,
+    log_y: bool = False,
+) -> Figure:
+    """Panels, one per task: the mean of metric ``y`` at each value of the numeric axis ``x``, 95 % intervals over seeds.
+
+    **Arguments:** ``along``: an axis, a line for each of its values; ``where``: use only records with these values.
+    """
+
+    def draw(records: pd.DataFrame) -> str | None:
+        rows = _shown(records, where, x, y)
+        if rows.empty:
+            return None
+        tasks, values = _distinct(rows, "task"), _distinct(rows, along)
+        figure, panels = _panels(len(tasks), legend=len(values) if along else 0)
+        for axes, task in zip(panels, tasks):
+            for i, value in enumerate(values):
+                mine = _rows(_rows(rows, "task", task), along, value)
+                points = [(at, *_mean_ends(group.groupby("seed")[y].mean())) for at, group in mine.groupby(x)]
+                if not points:
+                    continue
+                at, mean, low, high = np.array(points, dtype=float).T
+                colour, marker = _style(i)
+                axes.plot(at, mean, marker=marker, markersize=4, color=colour, label=str(value))
+                axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+            _scales(axes, log_x, log_y)
+            _title(axes, task)
+            svg.name_axes(axes, *labels)
+        if along:
+            _legend(figure, panels[0])
+        return svg.render(figure, name)
+
+    return Figure(name, caption, draw)
+
+
+def bars(
+    metrics: Mapping[str, str],
+    along: str,
+    *,
+    label: str,
+    caption: str,
+    name: str = "bars",
+    where: Mapping[str, Any] | None = None,
+    log: bool = False,
+) -> Figure:
+    """A row per value of an axis: the mean of each metric with its 95 % interval over seeds, mean over the other axes.
+
+    **Arguments:** ``metrics``: name in the records -> its name in the figure; ``label``: of the horizontal axis, with its unit.
+    """
+
+    def draw(records: pd.DataFrame) -> str | None:
+        present = [m for m in metrics if m in records]
+        rows = _shown(records, where, along)
+        if not present or rows.empty:
+            return None
+        values = _distinct(rows, along)
+        key = [(metrics[m], _style(i)[0], _style(i)[1]) for i, m in enumerate(present)] if len(present) > 1 else ()
+        figure, axes = svg.rows([str(v) for v in values], key=key)
+        for row, value in enumerate(values):
+            for i, metric in enumerate(present):
+                per_seed = _rows(rows, along, value).groupby("seed")[metric].mean().dropna()
+                if per_seed.empty:
+                    continue
+                mean, low, high = _mean_ends(per_seed)
+                at = row + (i - (len(present) - 1) / 2) * 0.8 / len(present)
+                colour, marker = _style(i)
+                axes.plot([low, high], [at, at], color=colour, linewidth=2, solid_capstyle="butt")
+                axes.plot([mean], [at], marker, color=colour, markersize=5)
+        _scales(axes, log, False)
+        svg.name_axes(axes, label, "")
+        return svg.render(figure, name)
+
+    return Figure(name, caption, draw)
+
+
+def scatter(
+    x: str,
+    y: str,
+    colour: str | None = None,
+    *,
+    labels: tuple[str, str],
+    caption: str,
+    name: str = "scatter",
+    where: Mapping[str, Any] | None = None,
+    log_x: bool = False,
+    log_y: bool = False,
+) -> Figure:
+    """One point per trial: two of its metrics, coloured by the value of an axis."""
+
+    def draw(records: pd.DataFrame) -> str | None:
+        rows = _shown(records, where, x, y)
+        if rows.empty:
+            return None
+        values = _distinct(rows, colour)
+        figure, (axes,) = _panels(1, legend=len(values) if colour else 0)
+        for i, value in enumerate(values):
+            mine = _rows(rows, colour, value)
+            drawn, marker = _style(i)
+            axes.plot(mine[x], mine[y], marker, color=drawn, markersize=4, alpha=0.8, label=str(value))
+        _scales(axes, log_x, log_y)
+        svg.name_axes(axes, *labels)
+        if colour:
+            _legend(figure, axes)
+        return svg.render(figure, name)
+
+    return Figure(name, caption, draw)
+
+
+def heat_map(
+    x: str,
+    y: str,
+    value: str,
+    *,
+    labels: tuple[str, str],
+    caption: str,
+    name: str = "heat-map",
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    """The mean of a metric over two numeric axes, the cell with the highest mean marked; cells without a trial stay empty."""
+
+    def draw(records: pd.DataFrame) -> str | None:
+        rows = _shown(records, where, x, y, value)
+        if rows.empty:
+            return None
+        table = rows.pivot_table(index=y, columns=x, values=value, aggfunc="mean").sort_index().sort_index(axis=1)
+        cells = table.to_numpy()
+        figure, (axes,) = _panels(1, legend=0)
+        axes.grid(visible=False)
+        drawn = axes.imshow(cells, origin="lower", aspect="auto", cmap="cividis", interpolation="nearest")
+        best = np.unravel_index(np.nanargmax(cells), cells.shape)
+        axes.plot(
+            best[1], best[0], "o", markersize=9, markerfacecolor="none", markeredgecolor=svg.BEST, markeredgewidth=2
+        )
+        for names, place in ((table.columns, axes.set_xticks), (table.index, axes.set_yticks)):
+            every = -(-len(names) // 10)
+            place(range(0, len(names), every), [f"{n:g}" for n in names[::every]])
+        bar = figure.colorbar(drawn, ax=axes, pad=0.02)
+        bar.ax.tick_params(colors=svg.INK, labelsize=svg.SMALL)
+        bar.outline.set_visible(False)
+        svg.name_axes(axes, *labels)
+        return svg.render(figure, name)
+
+    return Figure(name, caption, draw)
+
+
+def _shown(records: pd.DataFrame, where: Mapping[str, Any] | None, *columns: str) -> pd.DataFrame:
+    """Return the records to draw: those asked for that have a value in each of these columns, none where one is missing."""
+    if any(column not in records for column in columns):
+        return records.iloc[:0]
+    return only(records, where).dropna(subset=list(columns))
+
+
+def _distinct(rows: pd.DataFrame, axis: str | None) -> list[Any]:
+    return list(dict.fromkeys(rows[axis])) if axis is not None and axis in rows else [None]
+
+
+def _rows(rows: pd.DataFrame, axis: str | None, value: Any) -> pd.DataFrame:
+    return rows if value is None or axis is None else rows[rows[axis] == value]
+
+
+def _mean_ends(per_seed: Sequence[float]) -> tuple[float, float, float]:
+    """Return a mean and the ends of its interval; from a single seed all three are its value."""
+    if len(per_seed) < 2:
+        value = float(np.mean(per_seed))
+        return value, value, value
+    return mean_interval(per_seed)[:3]
+
+
+def _style(i: int) -> tuple[str, str]:
+    return PALETTE[i % len(PALETTE)], MARKERS[(i // len(PALETTE)) % len(MARKERS)]
+
+
+def _scales(axes: Any, log_x: bool, log_y: bool) -> None:
+    if log_x:
+        axes.set_xscale("log")
+    if log_y:
+        axes.set_yscale("log")
+
+
+def _title(axes: Any, task: Any) -> None:
+    axes.set_title("" if task is None else str(task), fontsize=svg.SMALL, color=svg.INK, parse_math=False)
 
 
 def _panels(n: int, *, legend: int) -> tuple[Any, Sequence[Any]]:
