@@ -29,7 +29,7 @@ def markers(svg):
     return [
         (float(use.get("x")), float(use.get("y")))
         for use in drawing.iter("{http://www.w3.org/2000/svg}use")
-        if use not in ticks and use.get("x")
+        if use not in ticks and float(use.get("x", 0)) > 0  # a band is drawn from the origin
     ]
 
 
