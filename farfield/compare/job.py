@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from farfield import methods, nn, provenance, tasks
 from farfield.compare import selection
-from farfield.compare.trial import trial
+from farfield.compare.leaderboard import better
+from farfield.compare.trial import default_steps, trial
 from farfield.errors import InputError
-from farfield.modules import source_hash
-from farfield.names import parse
-from farfield.study import Outcome, Trial, open_store, run
-from farfield.study.track import mirrored
+from farfield.study import Outcome, Trial
+from farfield.study.execute import carry_out, default_workers
+from farfield.study.study import Preset, Study
 from farfield.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ class Plan:
     tasks: tuple[Task, ...]
     model: str
     methods: tuple[str, ...]
+    study: Study
     trials: tuple[Trial, ...]
     settings: Mapping[str, Any]
     notes: tuple[str, ...]
@@ -122,30 +122,21 @@ def plan(
     names, notes = _choose_methods(methods, loaded, selection)
     _check_device(device)
 
-    budget = {t.name: steps or default_steps(len(t.train), batch_size) for t in loaded}
-    modules = {n: source_hash(n) for n in (data, model, *names) if parse(n).kind == "module"}
-    grid = tuple(
-        Trial(
-            "compare",
-            {
-                "task": task.name,
-                "model": model,
-                "method": name,
-                "steps": budget[task.name],
-                "batch_size": batch_size,
-                "selection": selection,
-                "trials": trials,
-                "device": device,
-            },
-            seed,
-            {"data": task.fingerprint, **modules},
-        )
-        # Seeds outside, methods inside: a worker loads a task once for all methods, and what stands after an
-        # interruption has every method with the first seeds.
-        for seed in range(seeds)
-        for task in loaded
-        for name in names
+    made = study(
+        [task.name for task in loaded],
+        names,
+        seeds=seeds,
+        settings={
+            "model": model,
+            "steps": steps,
+            "batch_size": batch_size,
+            "selection": selection,
+            "trials": trials,
+            "device": device,
+        },
     )
+    grid = made.trials(sources={task.name: task.fingerprint for task in loaded})
+    budget = {t.name: steps or default_steps(len(t.train), batch_size) for t in loaded}
     settings = {
         "data": data,
         "model": model,
@@ -158,7 +149,25 @@ def plan(
         "device": device,
         "baseline": BASELINE,
     }
-    return Plan(data, tuple(loaded), model, names, grid, settings, notes)
+    return Plan(data, tuple(loaded), model, names, made, tuple(grid), settings, notes)
+
+
+def study(task_names: Sequence[str], names: Sequence[str], *, seeds: int, settings: Mapping[str, Any]) -> Study:
+    """Return a comparison as a study made on the fly: tasks x methods, and of each method the claim that it beats the baseline.
+
+    >>> made = study(["digits/rotation"], ["erm", "sam"], seeds=2, settings={"model": "linear"})
+    >>> len(made.trials()), made.claims[0].says
+    (4, 'sam holds up better than erm outside the training data.')
+    """
+    return Study(
+        paper="compare",
+        question="Which method holds up outside the training data?",
+        trial=trial,
+        grid={"task": tuple(task_names), "method": tuple(names)},
+        presets={"small": Preset(seeds, settings=settings)},
+        claims=[better(name, BASELINE) for name in names if name != BASELINE],
+        metrics={"near": "accuracy on the training domains", "far": "mean accuracy elsewhere"},
+    )
 
 
 def compare(
@@ -223,48 +232,34 @@ def compare(
         trials=trials,
         device=device,
     )
-    if workers is None and on == "local":
-        workers = (os.cpu_count() or 1) if device == "cpu" else 1
     out = Path(out)
     where = provenance.describe(device)
-    kept = open_store(store, default=out)
-    try:
-        outcomes = []
-        stream = run(
-            trial,
-            work.trials,
-            kept,
-            workers=workers,
-            on=on,
-            time_limit=time_limit,
-            retry_failed=retry_failed,
-            provenance=where,
-        )
-        if track is not None:
-            stream = mirrored(stream, track, study="compare")
-        for outcome in stream:
-            outcomes.append(outcome)
-            if watch:
-                watch(work, outcome)
-    finally:
-        kept.close()
+    outcomes = carry_out(
+        work.study,
+        work.trials,
+        default=out,
+        store=store,
+        workers=workers,
+        on=on,
+        track=track,
+        time_limit=time_limit,
+        retry_failed=retry_failed,
+        provenance=where,
+        watch=lambda outcome: watch(work, outcome) if watch else None,
+    )
     from farfield.compare.output import collect, write
 
     results = collect(
-        work, outcomes, where=where, workers=workers, command=command, seconds=time.perf_counter() - start
+        work,
+        outcomes,
+        where=where,
+        workers=workers or default_workers(work.trials),
+        command=command,
+        seconds=time.perf_counter() - start,
     )
     comparison = Comparison(results)
     write(comparison, out)
     return comparison
-
-
-def default_steps(rows: int, batch_size: int) -> int:
-    """Return the default number of training steps: 20 epochs, at least 300 and at most 3,000 steps.
-
-    >>> default_steps(1_000, 64)
-    313
-    """
-    return min(3_000, max(300, -(-20 * rows // batch_size)))
 
 
 def _choose_methods(

@@ -1,31 +1,45 @@
-"""From trials to a ranking: means over tasks, intervals over seeds, differences from a baseline paired by seed."""
+"""From trials to a ranking: means over tasks, intervals over seeds, and for each method the claim that it beats the baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from farfield.study.claims import Claim, by_seed, greater, mean_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Interval = dict[str, float | None]
 
 
-def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return mean and Student t interval of independent values, one per seed; no interval from a single value.
-
-    The t interval is exact for normal values at any number of seeds; with few seeds it is wide, as it should be.
+def interval(values: Sequence[float]) -> Interval:
+    """Return mean and 95 % Student t interval of independent values, one per seed; no interval from a single value.
 
     >>> interval([0.5, 0.7])["mean"], interval([0.5])["low"]
     (0.6, None)
     """
-    from scipy import stats
+    if len(values) < 2:
+        return {"mean": float(np.mean(values)), "low": None, "high": None}
+    return dict(zip(("mean", "low", "high"), mean_interval(values)))
 
-    x = np.asarray(values, dtype=float)
-    mean = float(x.mean())
-    if len(x) < 2:
-        return {"mean": mean, "low": None, "high": None}
-    half = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+def better(method: str, baseline: str) -> Claim:
+    """Return the claim that a leaderboard makes of a method: its far accuracy is above the baseline's, paired by seed.
+
+    >>> better("sam", "erm").relation
+    'far: sam > erm'
+    """
+    return greater(
+        method,
+        than=baseline,
+        metric="far",
+        along="method",
+        says=f"{method} holds up better than {baseline} outside the training data.",
+        reported="",
+    )
 
 
 def leaderboard(trials: Sequence[Mapping[str, Any]], *, methods: Sequence[str], baseline: str) -> list[dict[str, Any]]:
@@ -33,8 +47,9 @@ def leaderboard(trials: Sequence[Mapping[str, Any]], *, methods: Sequence[str], 
 
     Each seed gives one number per method: its mean over tasks (and over a task's far tests). A seed counts only where the
     method finished every task with it; otherwise means over different tasks would be compared. ``worst`` is the far test
-    with the lowest mean accuracy over these seeds. ``difference`` is far accuracy minus the baseline's over the seeds
-    that both have; seeds share split, initial weights and batches, so the pairs cancel what they have in common.
+    with the lowest mean accuracy over these seeds. ``difference`` is the effect of the claim `better`: far accuracy minus the
+    baseline's over the seeds that both have; seeds share split, initial weights and batches, so the pairs cancel what they
+    have in common.
 
     **Arguments:** ``trials``: as in results.json, each with ``task``, ``method``, ``seed``, ``state``, ``accuracy``,
     ``seconds``.
@@ -45,26 +60,25 @@ def leaderboard(trials: Sequence[Mapping[str, Any]], *, methods: Sequence[str], 
     >>> board[0]["method"], round(board[0]["difference"]["mean"], 6)
     ('sam', 0.1)
     """
-    tasks = sorted({t["task"] for t in trials})
-    near = {m: _by_seed(trials, m, tasks, lambda a: a["iid"]) for m in methods}
-    far = {m: _by_seed(trials, m, tasks, _far) for m in methods}
+    records = _records(trials)
     rows = []
     for m in methods:
         own = [t for t in trials if t["method"] == m]
         done = [t for t in own if t["state"] == "done"]
-        shared = sorted(far[m].keys() & far.get(baseline, {}).keys())
+        far = by_seed(records, "far", "method", [m])
+        judged = better(m, baseline).judge(records) if m != baseline else None
         rows.append(
             {
                 "method": m,
                 "trials_done": len(done),
                 "trials_failed": sum(t["state"] == "failed" for t in own),
-                "seeds": len(far[m]),
-                "near": _interval_or_none(list(near[m].values())),
-                "far": _interval_or_none(list(far[m].values())),
-                "worst": _worst(done, list(far[m])),
+                "seeds": len(far),
+                "near": _interval_or_none(by_seed(records, "near", "method", [m])),
+                "far": _interval_or_none(far),
+                "worst": _worst(done, list(far.index)),
                 "difference": None
-                if m == baseline
-                else _interval_or_none([far[m][s] - far[baseline][s] for s in shared]),
+                if judged is None or judged.effect is None
+                else {"mean": judged.effect, "low": judged.interval[0], "high": judged.interval[1]},
                 "seconds": float(np.mean([t["seconds"] for t in done])) if done else None,
             }
         )
@@ -104,18 +118,21 @@ def _far(accuracy: Mapping[str, float]) -> float:
     return float(np.mean([v for k, v in accuracy.items() if k != "iid"]))
 
 
-def _by_seed(
-    trials: Sequence[Mapping[str, Any]],
-    method: str,
-    tasks: Sequence[str],
-    value: Callable[[Mapping[str, float]], float],
-) -> dict[int, float]:
-    """Return, for each seed with which the method finished every task, the mean over tasks."""
-    found: dict[int, dict[str, float]] = {}
-    for t in trials:
-        if t["method"] == method and t["state"] == "done":
-            found.setdefault(t["seed"], {})[t["task"]] = value(t["accuracy"])
-    return {s: float(np.mean(list(v.values()))) for s, v in sorted(found.items()) if len(v) == len(tasks)}
+def _records(trials: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return near and far accuracy by task, method and seed, as claims read them; nothing where no method did some task."""
+    import pandas as pd
+
+    done = [t for t in trials if t["state"] == "done"]
+    # Tasks by number: a file's name may hold what a column of text cannot.
+    number = {task: i for i, task in enumerate(dict.fromkeys(t["task"] for t in trials))}
+    everywhere = {t["task"] for t in done} == number.keys()
+    rows = [
+        (number[t["task"]], t["method"], t["seed"], t["accuracy"]["iid"], _far(t["accuracy"]))
+        for t in (done if everywhere else [])
+    ]
+    records = pd.DataFrame(rows, columns=["task", "method", "seed", "near", "far"])
+    records.attrs["axes"] = ["task", "method"]
+    return records
 
 
 def _worst(done: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> dict[str, Any] | None:
@@ -131,5 +148,5 @@ def _worst(done: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> dict[str,
     return {**interval(values), "domain": test, "task": task}
 
 
-def _interval_or_none(values: Sequence[float]) -> Interval | None:
-    return interval(values) if values else None
+def _interval_or_none(table: pd.DataFrame) -> Interval | None:
+    return interval(table.iloc[:, 0].tolist()) if len(table) else None

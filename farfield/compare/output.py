@@ -13,6 +13,7 @@ from farfield.compare import report
 from farfield.compare.evaluate import MOST_CLASSES_IN_CONFUSION
 from farfield.compare.leaderboard import by_task, leaderboard
 from farfield.files import write_atomically
+from farfield.study.results import judge
 
 if TYPE_CHECKING:
     from farfield.compare.job import Comparison, Plan
@@ -30,15 +31,14 @@ def collect(
     seconds: float,
 ) -> dict[str, Any]:
     """Return everything that results.json holds, plain data, from a plan and the outcomes of its trials."""
-    ended = {o.trial.key: o for o in outcomes}
-    trials = [_trial_entry(ended[t.key]) for t in plan.trials]
+    trials = [_trial_entry(outcome) for outcome in outcomes]
     names = plan.settings["methods"]
     board = leaderboard(trials, methods=names, baseline=plan.settings["baseline"])
     for row in board:
         found = methods.load(row["method"])
         row |= {"summary": found.summary, "source": found.source}
     return {
-        "command": command or f"farfield.compare({plan.data!r}, ...)",
+        "command": command or f"farfield.compare.compare({plan.data!r}, ...)",
         "version": where["version"],
         "commit": where["commit"],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -48,6 +48,7 @@ def collect(
         "notes": list(plan.notes),
         "tasks": [_task_entry(task) for task in plan.tasks],
         "leaderboard": board,
+        "claims": judge(plan.study, plan.study.records(outcomes)),
         "by_task": by_task(trials, methods=names),
         "trials": trials,
         "confusion": _confusions(plan, outcomes),

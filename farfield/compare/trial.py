@@ -21,12 +21,12 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Tune and train one method on one task and report how it does near and far.
 
     **Arguments:**
-    - ``point``: ``task``, ``model``, ``method`` (names), ``steps``, ``batch_size``, ``selection`` (see
+    - ``point``: ``task``, ``model``, ``method`` (names), ``steps`` (None: `default_steps`), ``batch_size``, ``selection`` (see
       `farfield.compare.selection`), ``trials`` (hyper-parameter settings to try) and ``device``.
     - ``seed``: decides the split, the initial weights and the order of batches. All methods of one seed share them, so
       that they can be compared in pairs.
 
-    **Returns:** ``accuracy`` by test, ``domains`` (iid accuracy by training domain), ``confusion``, ``validation`` (the
+    **Returns:** ``near`` (accuracy where it was trained) and ``far`` (mean over the other tests), ``accuracy`` by test, ``domains`` (iid accuracy by training domain), ``confusion``, ``validation`` (the
     score that the selection saw), ``chosen`` settings, ``step``, ``candidates``, ``curve`` and ``seconds`` of the final
     training.
 
@@ -43,6 +43,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
 def fit_and_evaluate(task: Task, point: Mapping[str, Any], seed: int) -> tuple[dict[str, Any], torch_nn.Module]:
     """Do what `trial` does on a task at hand, and return the trained model too."""
     method = methods.load(point["method"])
+    steps = point["steps"] or default_steps(len(task.train), point["batch_size"])
 
     def make_model() -> torch_nn.Module:
         return nn.load(point["model"], task, seed=seed).to(point["device"])
@@ -54,7 +55,7 @@ def fit_and_evaluate(task: Task, point: Mapping[str, Any], seed: int) -> tuple[d
             method,
             settings,
             selection=point["selection"],
-            steps=point["steps"],
+            steps=steps,
             batch_size=point["batch_size"],
             seed=seed,
         )
@@ -73,8 +74,12 @@ def fit_and_evaluate(task: Task, point: Mapping[str, Any], seed: int) -> tuple[d
     space = search_space(method, learning_rate)
     chosen, candidates = tune(score, space, trials=point["trials"], seed=seed, name=method.name)
     final = best["fit"]
+    measured = evaluate(final.model, task)
+    far = [accuracy for test, accuracy in measured["accuracy"].items() if test != "iid"]
     result = {
-        **evaluate(final.model, task),
+        "near": measured["accuracy"]["iid"],
+        "far": sum(far) / len(far) if far else None,
+        **measured,
         "validation": final.score,
         "chosen": {**method.defaults, "learning_rate": learning_rate, **chosen},
         "step": final.step,
@@ -84,6 +89,15 @@ def fit_and_evaluate(task: Task, point: Mapping[str, Any], seed: int) -> tuple[d
         "tuning_seconds": time.perf_counter() - start,
     }
     return result, final.model
+
+
+def default_steps(rows: int, batch_size: int) -> int:
+    """Return the default number of training steps: 20 epochs, at least 300 and at most 3,000 steps.
+
+    >>> default_steps(1_000, 64)
+    313
+    """
+    return min(3_000, max(300, -(-20 * rows // batch_size)))
 
 
 @lru_cache(maxsize=2)

@@ -125,7 +125,9 @@ def greater(
     sign = -1.0 if lower_is_better else 1.0
 
     def judge(records: pd.DataFrame) -> Judgement:
-        table = _by_seed(only(records, where), metric, along, [*candidates, *rivals])
+        table = by_seed(only(records, where), metric, along, [*candidates, *rivals])
+        if len(table) == 1:
+            return _single(table, candidates, rivals, sign)
         if len(table) < 2:
             return _undecided(len(table), metric)
         # One candidate passes where all its rivals are exceeded; it fails where one rival is shown to exceed it.
@@ -308,26 +310,42 @@ def only(records: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame
     return records
 
 
-def _by_seed(records: pd.DataFrame, metric: str, along: str, values: Sequence[str]) -> pd.DataFrame:
-    """Return the metric by seed (rows) and value of the axis (columns), averaged over all other axes.
+def by_seed(records: pd.DataFrame, metric: str, along: str, values: Sequence[str]) -> pd.DataFrame:
+    """Return a metric by seed (rows) and value of the axis ``along`` (columns), averaged over all other axes.
 
-    Only cells (other axes and seed) that every value has are averaged, so that a failed trial never pairs one task with
-    another.
+    A seed counts only where every value has the metric in every cell of the other axes that anything was measured in, so
+    that a failed trial never pairs one task with another. The axes are those of ``records.attrs["axes"]``.
+
+    Raises InputError where the records have no such column.
+
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"method": ["a", "a", "b"], "seed": [0, 1, 0], "far": [0.5, 0.6, 0.7]})
+    >>> by_seed(rows, "far", "method", ["a", "b"]).loc[0].tolist()
+    [0.5, 0.7]
     """
     for column in (metric, along):
         if column not in records:
             raise InputError(f"the records have no column {column!r}; they have {', '.join(map(str, records.columns))}")
     axes = [a for a in records.attrs.get("axes", ()) if a != along and a in records]
-    used = records[records[along].isin(values)]
+    values = list(dict.fromkeys(values))
+    used = records[records[along].isin(values)].dropna(subset=[metric])
     cells = used.pivot_table(index=["seed", *axes], columns=along, values=metric, aggfunc="mean", sort=False)
-    missing = [v for v in values if v not in cells]
-    if missing:
+    if any(v not in cells for v in values):
         return cells.iloc[:0]
-    complete = cells[list(dict.fromkeys(values))].dropna()
-    # A seed counts only with as many cells as the fullest seed has: else its mean is over other tasks.
+    complete = cells[values].dropna()
+    expected = len(used.groupby(axes)) if axes else 1
     sizes = complete.groupby(level="seed").size()
-    full = sizes.index[sizes == (sizes.max() if len(sizes) else 0)]
+    full = sizes.index[sizes == expected]
     return complete[complete.index.get_level_values("seed").isin(full)].groupby(level="seed").mean()
+
+
+def _single(table: pd.DataFrame, candidates: Sequence[str], rivals: Sequence[str], sign: float) -> Judgement:
+    """What one seed shows: the difference of the best candidate to the rival nearest to it, which no test can judge."""
+    nearest = [min((sign * float((table[c] - table[r]).iloc[0]), c, r) for r in rivals) for c in candidates]
+    difference, candidate, rival = max(nearest)
+    return Judgement(
+        "undecided", sign * difference, (None, None), 1, None, f"{candidate} against {rival}; a test needs 2 seeds"
+    )
 
 
 def _undecided(n: int, what: str) -> Judgement:

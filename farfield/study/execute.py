@@ -6,6 +6,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from farfield.study.run import Outcome, run
 from farfield.study.store import open_store
 from farfield.study.study import Study
 from farfield.study.track import mirrored
+from farfield.study.trial import Trial
 
 PACKAGES = {"hf": ("transformers", "datasets", "peft"), "vision": ("timm",), "ray": ("ray",)}
 
@@ -62,44 +64,91 @@ def execute(
     Raises InputError on a preset, axis or extra that is not there, before anything runs.
     """
     replaced = dict(replaced or {})
-    trials = study.trials(preset, replaced, seeds=seeds)
     check_extras(study, preset)
+    trials = study.trials(preset, replaced, seeds=seeds, sources=_fingerprints(study.axes(preset, replaced)))
     out = Path(out)
-    kept_trials = open_store(store, default=out / ".farfield")
     # Workers inherit it, so that all of them share one folder of stages.
     os.environ.setdefault(stage.VARIABLE, str((out / ".farfield" / "stages").resolve()))
     where = provenance or describe()
-    if workers is None and on == "local":
-        workers = os.cpu_count() or 1
     start = time.perf_counter()
-    outcomes = []
-    try:
-        stream = run(
-            study.trial,
-            trials,
-            kept_trials,
-            workers=workers,
-            on=on,
-            time_limit=time_limit,
-            retry_failed=retry_failed,
-            provenance=where,
-        )
-        if track is not None:
-            stream = mirrored(stream, track, study=study.paper)
-        for outcome in stream:
-            outcomes.append(outcome)
-            if watch:
-                watch(len(trials), outcome)
-    finally:
-        kept_trials.close()
-    order = {trial.key: i for i, trial in enumerate(trials)}
-    outcomes.sort(key=lambda o: order[o.trial.key])
+    outcomes = carry_out(
+        study,
+        trials,
+        default=out / ".farfield",
+        store=store,
+        workers=workers,
+        on=on,
+        track=track,
+        time_limit=time_limit,
+        retry_failed=retry_failed,
+        provenance=where,
+        watch=lambda outcome: watch(len(trials), outcome) if watch else None,
+    )
     # Kept trials count with the seconds they took: a study that was continued reports its whole cost.
-    seconds = time.perf_counter() - start + sum(o.seconds for o in outcomes if o.kept) / (workers or 1)
+    used = workers or default_workers(trials)
+    seconds = time.perf_counter() - start + sum(o.seconds for o in outcomes if o.kept) / used
     results, figures = kept.collect(
         study, outcomes, preset=preset, replaced=replaced, where=where, seconds=seconds, command=command
     )
     return Finished(results, kept.write(results, figures, out))
+
+
+def carry_out(
+    study: Study,
+    trials: Sequence[Trial],
+    *,
+    default: Path,
+    store: str | None,
+    workers: int | None,
+    on: str,
+    track: str | None,
+    time_limit: float | None,
+    retry_failed: bool,
+    provenance: Mapping[str, Any],
+    watch: Callable[[Outcome], None] | None,
+) -> list[Outcome]:
+    """Run those trials of a study that the store does not hold, and return the outcomes of all, in the order of the trials.
+
+    **Arguments:** as `execute`; ``default``: the folder of the store where none is named.
+    """
+    if workers is None and on == "local":
+        workers = default_workers(trials)
+    outcomes = {}
+    with closing(open_store(store, default=default)) as opened:
+        stream = run(
+            study.trial,
+            trials,
+            opened,
+            workers=workers,
+            on=on,
+            time_limit=time_limit,
+            retry_failed=retry_failed,
+            provenance=provenance,
+        )
+        if track is not None:
+            stream = mirrored(stream, track, study=study.paper)
+        for outcome in stream:
+            outcomes[outcome.trial.key] = outcome
+            if watch:
+                watch(outcome)
+    return [outcomes[trial.key] for trial in trials]
+
+
+def default_workers(trials: Sequence[Trial]) -> int:
+    """Return one worker per core, or a single one where a trial wants a GPU: two would share its memory.
+
+    >>> default_workers([Trial("demo", {"device": "cuda"}, 0)])
+    1
+    """
+    return (os.cpu_count() or 1) if all(t.point.get("device", "cpu") == "cpu" for t in trials) else 1
+
+
+def _fingerprints(axes: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """Return the hashes of the user's own data among the tasks: data that changed are other trials."""
+    from farfield import tasks
+
+    own = [name for name in axes.get("task", ()) if parse(name).kind in (*tasks.registry.FILE_KINDS, "module")]
+    return {name: tasks.load(name).fingerprint for name in own}
 
 
 def check_extras(study: Study, preset: str) -> None:

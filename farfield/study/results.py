@@ -177,9 +177,10 @@ def effect(claim: Mapping[str, Any]) -> str:
     if claim["effect"] is None:
         return claim["detail"]
     low, high = claim["interval"]
+    ends = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
     unit = f" {claim['unit']}" if claim["unit"] else ""
     detail = f", {claim['detail']}" if claim["detail"] else ""
-    return f"{claim['effect']:+.3f} ({low:+.3f} to {high:+.3f}){unit}{detail}"
+    return f"{claim['effect']:+.3f}{ends}{unit}{detail}"
 
 
 def number(value: float | None) -> str:

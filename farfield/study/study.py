@@ -96,11 +96,19 @@ class Study:
         return {name: list((replaced or {}).get(name, values)) for name, values in axes.items()}
 
     def trials(
-        self, preset: str = "small", replaced: Mapping[str, Sequence[Any]] | None = None, *, seeds: int | None = None
+        self,
+        preset: str = "small",
+        replaced: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        seeds: int | None = None,
+        sources: Mapping[str, str] | None = None,
     ) -> list[Trial]:
         """Return the trials of a preset, all points of the first seed first.
 
-        **Arguments:** ``replaced``: axis -> values in place of the study's (``--set``); a setting takes a single value.
+        **Arguments:**
+        - ``replaced``: axis -> values in place of the study's (``--set``); a setting takes a single value.
+        - ``sources``: value of a point -> hash of what it only names, such as the user's data; a trial's key takes those of
+          its own point. The source of the user's modules is among them anyway.
         """
         chosen, axes = self.preset(preset), self.axes(preset, replaced)
         settings = dict(chosen.settings)
@@ -109,10 +117,19 @@ class Study:
                 if len(values) != 1:
                     raise InputError(f"the setting {name!r} of {self.paper} takes one value, {len(values)} came")
                 settings[name] = values[0]
-        sources = {v: _source(v) for values in axes.values() for v in values if _is_module(v)}
         points = [dict(zip(axes, values)) | settings for values in itertools.product(*axes.values())]
+        named = {v for point in points for v in point.values() if isinstance(v, str)}
+        hashes = {v: _source(v) for v in named if _is_module(v)}
+        for value, found in (sources or {}).items():
+            hashes[value] = f"{hashes[value]} {found}" if value in hashes else found
         name = self.paper if self.version == 1 else f"{self.paper}/{self.version}"
-        return [Trial(name, point, seed, sources) for seed in range(seeds or chosen.seeds) for point in points]
+        # Seeds outside: a worker loads a task once for all methods, and what stands after an interruption has every point
+        # with the first seeds.
+        return [
+            Trial(name, point, seed, {v: hashes[v] for v in point.values() if isinstance(v, str) and v in hashes})
+            for seed in range(seeds or chosen.seeds)
+            for point in points
+        ]
 
     def records(self, outcomes: Sequence[Outcome]) -> pd.DataFrame:
         """Return one row per finished trial: its point, its seed and every number of its result (nested names with /).

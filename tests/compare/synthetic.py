@@ -43,7 +43,7 @@ def task(name, domains, tests, *, classes=10, graded=False, notes=()):
         "tests": {"iid": 361, **{test: 400 + i for i, test in enumerate(tests)}},
         "severity": {name: i for i, name in enumerate(names)} if graded else {},
         "notes": list(notes),
-        "fingerprint": hashlib.sha256(name.encode()).hexdigest(),
+        "fingerprint": hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest(),
     }
 
 

@@ -27,6 +27,11 @@ def test_results_agree_wherever_they_are_written(tmp_path):
     assert (tmp_path / "report.html").stat().st_size > 10_000
     # Seeds decide the split, and all methods of a seed share it.
     assert len(trials) == 2 * 2 * 4
+    # The leaderboard's difference is the effect of the study's claim, judged from the trials' own records.
+    (claim,) = results["claims"]
+    coral = next(row for row in results["leaderboard"] if row["method"] == "coral")
+    assert claim["text"].startswith("coral holds up better than erm")
+    assert (claim["effect"], *claim["interval"]) == pytest.approx(tuple(coral["difference"].values()))
 
 
 def test_the_same_call_is_not_run_again_and_more_seeds_only_add(tmp_path):

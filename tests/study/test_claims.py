@@ -79,10 +79,29 @@ def test_a_failed_trial_never_pairs_one_task_with_another():
     assert found.n == 2 and found.effect == pytest.approx(0.02)
 
 
-@pytest.mark.parametrize("records", [frame(sam=[0.5], tram=[0.9]), frame(sam=[0.5, 0.6])])
-def test_fewer_than_two_complete_seeds_are_undecided(records):
+def test_a_task_that_one_method_never_finished_leaves_nothing_to_compare():
+    """Otherwise the verdict would be about the easy task alone, and nothing would say so."""
+    rows = [
+        {"task": t, "method": m, "seed": s, "far": 0.5 + 0.1 * (m == "tram") + 0.01 * s * (m == "tram")}
+        for t, m in (("easy", "sam"), ("easy", "tram"), ("hard", "sam"))
+        for s in range(3)
+    ]
+    records = pd.DataFrame(rows)
+    records.attrs["axes"] = ["task", "method"]
     found = greater("tram", than="sam", metric="far", along="method", **WORDS).judge(records)
+    assert found.verdict == "undecided" and found.n == 0 and found.effect is None
+
+
+def test_no_complete_seed_is_undecided_without_an_effect():
+    found = greater("tram", than="sam", metric="far", along="method", **WORDS).judge(frame(sam=[0.5, 0.6]))
     assert found.verdict == "undecided" and found.effect is None and "a test needs 2" in found.detail
+
+
+def test_one_seed_shows_its_difference_and_decides_nothing():
+    claim = greater(["tram", "tramx"], than=["sam", "asam"], metric="far", along="method", **WORDS)
+    found = claim.judge(frame(sam=[0.5], asam=[0.7], tram=[0.9], tramx=[0.6]))
+    assert found.verdict == "undecided" and found.effect == pytest.approx(0.2) and found.interval == (None, None)
+    assert found.n == 1 and found.p is None and found.detail.startswith("tram against asam")
 
 
 def test_an_unknown_column_is_an_error_and_not_undecided():

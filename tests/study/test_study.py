@@ -111,3 +111,33 @@ def test_needs_say_what_is_missing(study):
     found = {need.name: need.state for need in needs(study, "small", {"task": ["digits/noise", "digits/nosie"]})}
     assert found["digits/noise"] == "here" and found["digits/nosie"] == "missing"
     assert found["a"] == "missing"
+
+
+def rows_seen(point, seed):
+    from farfield import tasks
+
+    return {"far": len(tasks.load(point["task"], seed=seed).train) + 0.0}
+
+
+def test_a_users_data_that_changed_is_another_trial(tmp_path):
+    """The name of a file says nothing of what is in it."""
+    file = tmp_path / "shops.csv"
+    name = f"csv:{file}?target=sold&domain=shop&test=c"
+    line = "\n".join(f"{i % 7},{i % 2},{'abc'[i % 3]}" for i in range(60))
+    study = Study("demo", "", rows_seen, {"task": [name]}, {"small": Preset(1)}, [], metrics={"far": "rows"})
+
+    def run():
+        found = execute(study, out=tmp_path / "out", workers=1)
+        return found.results["table"][0]["far"]["mean"]
+
+    file.write_text(f"size,sold,shop\n{line}\n")
+    before = run()
+    file.write_text(f"size,sold,shop\n{line}\n{line}\n")
+    assert run() > before
+
+
+def test_only_what_a_point_names_is_in_its_key():
+    study = Study("demo", "", rows_seen, {"task": ["a", "b"]}, {"small": Preset(1)}, [])
+    before = study.trials(sources={"a": "1", "b": "1"})
+    after = study.trials(sources={"a": "1", "b": "2"})
+    assert before[0].key == after[0].key and before[1].key != after[1].key
