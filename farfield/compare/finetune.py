@@ -26,7 +26,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Fine-tune a pretrained model and measure it near and far.
 
     **Arguments:**
-    - ``point``: ``task``, ``model``, ``method`` (names), ``steps``, ``batch_size``, ``learning_rate``,
+    - ``point``: ``task``, ``model``, ``method`` (names), ``steps``, ``batch_size``, ``learning_rate``, ``betas`` (of Adam),
       ``pretraining_steps``, ``sharpness`` (the half width e of the box), ``device``, and ``options``: method name -> settings.
     - ``seed``: of pretraining, split, head and batches; all methods of a seed share them.
 
@@ -40,6 +40,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """
     task = nn.prepare(point["model"], tasks.load(point["task"], seed=seed))
     model = start(point, task, seed).to(point["device"])
+    model.betas = tuple(point["betas"])
     near_before, far_before = _features(model, task)
     method = methods.load(point["method"])
     settings = dict(point.get("options", {}).get(point["method"], {}))

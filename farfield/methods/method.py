@@ -221,10 +221,12 @@ def adamw(model: nn.Module, learning_rate: float | None, weight_decay: float, *m
 def adamw_settings(model: nn.Module, learning_rate: float | None, weight_decay: float) -> dict[str, Any]:
     """Return the settings of `adamw`, for optimizers that are built on it.
 
+    A model may bring its own (``model.betas``, else 0.9 and 0.999), as it may its learning rate.
+
     >>> adamw_settings(nn.Linear(1, 1), 0.1, 0.0)["lr"]
     0.1
     """
     # One fused kernel over all parameters saves about a fifth of a small model's step; not every device has it.
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
     lr = default_learning_rate(model, learning_rate)
-    return {"lr": lr, "weight_decay": weight_decay, "fused": fused}
+    return {"lr": lr, "betas": getattr(model, "betas", (0.9, 0.999)), "weight_decay": weight_decay, "fused": fused}

@@ -274,6 +274,36 @@ def heat_map(
     return Figure(name, caption, draw)
 
 
+def domain_correlations(near: str, far: str, *, caption: str, name: str = "correlation") -> Figure:
+    """A row per far test: Pearson's correlation over trials between the score near and the score there, 95 % interval.
+
+    **Arguments:** ``near``: a metric; ``far``: the nested metric with a score by test, such as "tests"; its "iid" is left out.
+    """
+
+    def draw(records: pd.DataFrame) -> str | None:
+        from farfield.measure import domain_correlation
+
+        found = {}
+        for column in [c for c in records if c.startswith(f"{far}/") and c != f"{far}/iid"]:
+            rows = _shown(records, None, near, column)
+            for task, mine in rows.groupby("task") if "task" in rows else [("", rows)]:
+                if len(mine) >= 4 and mine[near].nunique() > 1 and mine[column].nunique() > 1:
+                    label = f"{task}: {column.removeprefix(f'{far}/')}" if task else column
+                    found[label] = domain_correlation(mine[near], {label: mine[column]})[label]
+        if not found:
+            return None
+        figure, axes = svg.rows(list(found))
+        for row, c in enumerate(found.values()):
+            axes.plot([c.low, c.high], [row, row], color=svg.BASELINE, linewidth=2, solid_capstyle="butt")
+            axes.plot([c.value], [row], "o", color=svg.BASELINE, markersize=5)
+        axes.axvline(0, color=svg.OTHER, linewidth=1)
+        axes.set_xlim(-1.05, 1.05)
+        svg.name_axes(axes, "correlation of accuracy there with accuracy near", "")
+        return svg.render(figure, name)
+
+    return Figure(name, caption, draw)
+
+
 def _shown(records: pd.DataFrame, where: Mapping[str, Any] | None, *columns: str) -> pd.DataFrame:
     """Return the records to draw: those asked for that have a value in each of these columns, none where one is missing."""
     if any(column not in records for column in columns):

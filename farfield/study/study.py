@@ -23,7 +23,8 @@ PRESETS = ("smoke", "small", "full")
 class Preset:
     """A size of a study: axes of the grid that differ, settings that every trial gets, and the number of seeds.
 
-    **Fields:** ``grid``: axes in place of the study's; ``settings``: further plain data of every point; ``seeds``: 0..seeds-1.
+    **Fields:** ``grid``: axes in place of the study's; ``settings``: further plain data of every point, or `Per`
+    axis; ``seeds``: 0..seeds-1.
 
     >>> Preset(seeds=2, settings={"steps": 10}).seeds
     2
@@ -32,6 +33,26 @@ class Preset:
     seeds: int
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Per:
+    """A setting that differs along an axis: ``Per("task", {"xnli": 2e-5}, otherwise=1e-3)``.
+
+    **Fields:** ``axis``; ``values``: value of the axis -> the setting; ``otherwise``: for values that it does not name, such as
+    the user's own.
+
+    >>> Per("task", {"xnli": 2e-5}, otherwise=1e-3).at({"task": "mine"})
+    0.001
+    """
+
+    axis: str
+    values: Mapping[Any, Any]
+    otherwise: Any
+
+    def at(self, point: Mapping[str, Any]) -> Any:
+        """Return the setting of a point."""
+        return self.values.get(point[self.axis], self.otherwise)
 
 
 @dataclass(frozen=True)
@@ -117,7 +138,13 @@ class Study:
                 if len(values) != 1:
                     raise InputError(f"the setting {name!r} of {self.paper} takes one value, {len(values)} came")
                 settings[name] = values[0]
-        points = [dict(zip(axes, values)) | settings for values in itertools.product(*axes.values())]
+        points = []
+        for values in itertools.product(*axes.values()):
+            point = dict(zip(axes, values))
+            own = {
+                name: setting.at(point) if isinstance(setting, Per) else setting for name, setting in settings.items()
+            }
+            points.append(point | own)
         named = {v for point in points for v in point.values() if isinstance(v, str)}
         hashes = {v: _source(v) for v in named if _is_module(v)}
         for value, found in (sources or {}).items():

@@ -10,7 +10,7 @@ from farfield.study.claims import greater
 from farfield.study.execute import execute, needs
 from farfield.study.figures import curves, differences, near_far
 from farfield.study.results import summary
-from farfield.study.study import Preset, Study
+from farfield.study.study import Per, Preset, Study
 
 
 def measure(point, seed):
@@ -111,6 +111,14 @@ def test_needs_say_what_is_missing(study):
     found = {need.name: need.state for need in needs(study, "small", {"task": ["digits/noise", "digits/nosie"]})}
     assert found["digits/noise"] == "here" and found["digits/nosie"] == "missing"
     assert found["a"] == "missing"
+
+
+def test_a_setting_can_differ_by_task_and_a_replaced_one_is_the_same_for_all():
+    preset = Preset(1, settings={"steps": Per("task", {"a": 5}, otherwise=7)})
+    study = Study("demo", "", rows_seen, {"task": ["a", "b"]}, {"small": preset}, [])
+    assert [t.point["steps"] for t in study.trials()] == [5, 7]
+    assert [t.point["steps"] for t in study.trials(replaced={"task": ["mine"]})] == [7]
+    assert [t.point["steps"] for t in study.trials(replaced={"steps": [9]})] == [9, 9]
 
 
 def rows_seen(point, seed):
