@@ -172,6 +172,77 @@ def predict(
 
 
 @app.command()
+def inspect(
+    embeddings: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files .npy, .npz, .safetensors, .parquet or .csv, the same examples in the same order."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Class of each row: a file, FILE?column=NAME, or a column in the first file.")
+    ] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(help="More embeddings, to compare with only; can be given several times.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="In place of files: a model's layers, by its name or as saved; can be given several times."),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="The task to run the model on, such as digits/noise.")] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Names or patterns with commas between, such as 'encoder.*,head:input'.")
+    ] = None,
+    pool: Annotated[
+        str, typer.Option(help="Tokens and positions to rows: mean, max, cls, last, flatten, space.")
+    ] = "mean",
+    split: Annotated[str, typer.Option(help="Rows of the task: iid, train, val, or the name of a far test.")] = "iid",
+    keep: Annotated[Path | None, typer.Option(help="Keep the layers in this folder, as .safetensors.")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Weights of the classifier (classes, columns), for NC3 and NC4: .npy, .npz.")
+    ] = None,
+    sample: Annotated[int, typer.Option(help="Rows for measures that compare rows with rows.")] = 5000,
+    seed: Annotated[int, typer.Option(help="Draws those rows, folds and anchors.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("farfield-inspect"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON in place of the tables.")] = False,
+) -> None:
+    """What is in these embeddings, and do they agree?
+
+    Directions, dimension, neighbours; with labels what can be read out, and whether classes have collapsed; of several
+    files how alike they are. Writes a report.html that says what each number means.
+
+    Example: [bold]farfield inspect a.npy --labels y.npy --against b.npy[/bold]
+    """
+    from rich.console import Console
+
+    from farfield import inspect as job
+    from farfield.inspect.output import print_result
+
+    with Console(stderr=True, quiet=as_json).status("reading") as status:
+        found = job.inspect(
+            *(embeddings or []),
+            labels=labels,
+            against=against,
+            model=model or None,
+            data=data,
+            layers=layers.split(",") if layers else None,
+            pool=pool,
+            split=split,
+            keep=keep,
+            head=head,
+            sample=sample,
+            seed=seed,
+            out=out,
+            command="farfield " + shlex.join(sys.argv[1:]),
+            watch=status.update,
+        )
+    if as_json:
+        _print_json(found.results)
+        return
+    console = Console()
+    print_result(found, console)
+    console.print(f"Report: {(out / 'report.html').resolve()}", soft_wrap=True, highlight=False)
+
+
+@app.command()
 def methods(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
     """List the methods that can be compared.
 
@@ -456,11 +527,12 @@ def _print_table(rows: list[dict[str, Any]], as_json: bool) -> None:
         _print_json(rows)
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*rows[0], box=None, header_style="bold")
     for row in rows:
-        table.add_row(*("yes" if v is True else "" if v is False else str(v) for v in row.values()))
+        table.add_row(*("yes" if v is True else "" if v is False else escape(str(v)) for v in row.values()))
     Console().print(table)
 
 

@@ -81,11 +81,8 @@ def digits_classifier(*, epochs: list[int], seed: int) -> dict[str, Tensor]:
     task = tasks.load("digits", seed=seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        widths = (64, 128, 64, 10)
-        layers = [torch_nn.Linear(a, b) for a, b in zip(widths, widths[1:])]
-        model = torch_nn.Sequential(
-            torch_nn.Flatten(), layers[0], torch_nn.ReLU(), layers[1], torch_nn.ReLU(), layers[2]
-        )
+        hidden = torch_nn.Linear(64, 128), torch_nn.ReLU(), torch_nn.Linear(128, 64), torch_nn.ReLU()
+        model = torch_nn.Sequential(torch_nn.Flatten(), *hidden, torch_nn.Linear(64, 10))
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, weight_decay=5e-4, fused=True)
     stream, done, rows = uniform(len(task.train), 64, seed=seed), 0, []
     for upto in epochs:

@@ -38,7 +38,8 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     - ``seed``: of the split; the networks have the seeds 2 x seed and 2 x seed + 1, so that no pair shares one.
 
     **Returns:** the fields of `measure.match_summary`; ``some_not_all`` = min(best - 0.8, 0.5 - worst); curves over units,
-    from the best match to the worst, ``greedy_curve`` and ``matching_curve``; ``information``, the mean over units of the
+    from the best match to the worst, ``greedy_curve`` and ``matching_curve``; ``excess``, by how much a unit's one-to-one
+    correlation exceeds that with its best partner, at most; ``information``, the mean over units of the
     best partner's mutual information in bits, and ``information_agreement``, the share of the 8 best units whose partner
     by information is that by correlation; losses of linear maps on other images than they are fitted on: ``map_loss``
     and ``map_weights`` (mean non-zero weights per unit) by penalty, ``dense_loss`` (penalty 0), ``one_to_one_loss``,
@@ -55,7 +56,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     halves = [_first(split, point["images"] // 2) for split in (task.val, task.tests["iid"])]
     fit, held_out, both, samples = _observe(networks, halves, point, seed)
     alive = both.drop_dead()
-    samples = [rows[:, torch.as_tensor(keep)] for rows, keep in zip(samples, (both.alive_a, both.alive_b))]
+    samples = [rows[:, torch.as_tensor(keep).cpu()] for rows, keep in zip(samples, (both.alive_a, both.alive_b))]
     return {
         **_matching(alive.between),
         **_information(samples, alive.between),
@@ -144,10 +145,13 @@ def _observe(
 
 def _matching(between: Tensor) -> dict[str, Any]:
     summary = measure.match_summary(between)
-    best, (_, matched) = measure.semi_match(between)[1], measure.bipartite_match(between)
+    best, (partner, matched) = measure.semi_match(between)[1], measure.bipartite_match(between)
     order = best.argsort(descending=True)
     return {
         **{name: getattr(summary, name) for name in ("greedy", "matching", "overlap", "best", "worst")},
+        # Over units that have a partner: where the second network has fewer living units, those of the first that match worst
+        # go without, and the mean over all of their best correlations can be lower than the mean over the pairs.
+        "excess": float((matched - best)[partner >= 0].max()),
         "some_not_all": min(summary.best - 0.8, 0.5 - summary.worst),
         "greedy_curve": _twentieths(best[order]),
         "matching_curve": _twentieths(matched[order]),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from farfield.nn.evaluating import evaluating
 from farfield.tasks.task import Split, Task, column
-from farfield.train import predict
+from farfield.train import predict, to_device
 
 MOST_CLASSES_IN_CONFUSION = 30
 
@@ -37,6 +39,30 @@ def score(model: nn.Module, split: Split) -> Score:
     """
     logits, y = predict(model, split), column(split, "y")
     return Score(accuracy(logits, y), float(nn.functional.cross_entropy(logits, y)))
+
+
+@torch.no_grad()
+def next_token_loss(model: nn.Module, split: Split, *, batch_size: int = 8) -> float:
+    """Return the mean cross-entropy in nats of a language model on every position of a split; its exponential is the perplexity.
+
+    **Arguments:** ``model``: tokens (n, t) -> logits (n, t, vocabulary); ``split``: ``x`` and ``y`` (n, t), gone over in batches, so
+    that the logits of one batch are in memory at a time.
+
+    >>> from farfield.tasks import Table
+    >>> rows = Table(x=torch.zeros(3, 2, dtype=torch.long), y=torch.zeros(3, 2, dtype=torch.long))
+    >>> round(next_token_loss(nn.Embedding.from_pretrained(torch.zeros(1, 4)), rows), 4)
+    1.3863
+    """
+    device = next(itertools.chain(model.parameters(), model.buffers())).device
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    positions = 0
+    with evaluating(model):
+        for i in range(0, len(split), batch_size):
+            batch = to_device(split[slice(i, i + batch_size)], device)
+            logits, y = model(batch["x"]), batch["y"]
+            total += nn.functional.cross_entropy(logits.flatten(0, 1).float(), y.flatten().long(), reduction="sum")
+            positions += y.numel()
+    return float(total) / positions
 
 
 def accuracy(logits: Tensor, y: Tensor) -> float:

@@ -12,7 +12,8 @@ from torch import nn as torch_nn
 from farfield import measure, nn
 from farfield.errors import InputError
 from farfield.losses import FeatureLoss
-from farfield.modules import load_object
+from farfield.modules import load_object, source_hash
+from farfield.names import parse
 from farfield.study.stage import stage
 from farfield.tasks import BooleanFeatures, ShapeColour
 from farfield.tasks.coloured_digits import ColouredDigits
@@ -28,14 +29,14 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Train a network to tell an easy and a hard feature, and measure how strongly it represents each.
 
     **Arguments:** ``point``:
-    - ``data``: "boolean" (with ``features``: name -> feature, see `BooleanFeatures`), "shapes" (with ``size``), "digits", or the
+    - ``data``: "boolean" (with ``features``: name -> feature, see `BooleanFeatures`), "shapes" and "digits" (with ``size``), or the
       user's own ``module:function``, called as ``f(split, seed)`` with split "train" or "test", which returns `LabelledFeatures`;
     - ``easy``, ``hard``: names of two features; ``rows``, ``test_rows``; ``prevalence``: feature -> share of labels shown;
     - ``model``: a name as in `farfield.nn.load`; ``layer``: "" for what its last linear layer reads, else a layer as in
       `farfield.measure.activations`;
-    - ``phases``: (feature that is learned alone or "", steps) one after the other, none for an untrained network;
+    - ``phases``: ("easy" or "hard" where that feature is learned alone, else "", steps) one after the other, none for an untrained network;
       ``optimizer``: "adam" or "sgd", ``learning_rate``, ``batch_size``, ``normalize`` (see `FeatureLoss`), ``device``;
-    - ``measured``: how often R^2 and accuracy are taken during training;
+    - ``measured``: how often R^2 and accuracy are taken during training, the last time at its end;
     - ``ceiling``: gaps are reported only where both held-out accuracies reach it.
 
     **Returns:** by feature (``easy_``, ``hard_``): ``r2``, ``accuracy``, and over training ``r2_curve``, ``absolute_curve`` (explained
@@ -43,7 +44,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     components kept; ``flips`` of its output pushed along its own direction and ``spill`` of the other output (binary
     features), at `ALPHAS` times the direction; ``joint_r2``, ``steps`` (of the curves), ``bits_r2`` (sum over the bits that make up the
     hard feature); ``association`` of the two labels (Cramer's V) and ``balance``; ``reliance`` on the easy feature of a new
-    classifier; and at the ceiling ``gap`` (easy minus hard R^2) and ``easy_minus_three_hard``.
+    classifier; and at the ceiling ``gap`` (easy minus hard R^2), ``easy_minus_three_hard`` and ``easy_at_ceiling`` (its R^2).
     """
     data = make(point, "test", seed)
     names = (point["easy"], point["hard"])
@@ -73,6 +74,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
         result |= _interventions(model, reps, data, loss, names)
     if min(accuracy[n] for n in names) >= point["ceiling"]:
         result["gap"] = result["easy_r2"] - result["hard_r2"]
+        result["easy_at_ceiling"] = result["easy_r2"]
         result["easy_minus_three_hard"] = result["easy_r2"] - 3 * result["hard_r2"]
     return result
 
@@ -121,7 +123,7 @@ def make(point: Mapping[str, Any], split: str, seed: int) -> LabelledFeatures:
     if point["data"] == "shapes":
         return ShapeColour(rows, point["size"], seed=draw)
     if point["data"] == "digits":
-        return ColouredDigits(split, seed=seed)
+        return ColouredDigits(split, point["size"], seed=seed)
     made = load_object(point["data"], kind="data")(split, seed)
     if not isinstance(made, LabelledFeatures):
         raise InputError(f"{point['data']} returned {type(made).__name__}; expected farfield.tasks.LabelledFeatures")
@@ -164,8 +166,10 @@ class _Both(torch_nn.Module):
 
 
 def plain(point: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what training depends on, the arguments of `trained`."""
-    return {"point": {k: v for k, v in point.items() if k not in ("cell", "ceiling")}}
+    """Return what training depends on, the arguments of `trained`, with hashes of the user's modules: changed, they train anew."""
+    own = [name for name in (point["data"], point["model"]) if ":" in name and parse(name).kind == "module"]
+    sources = {name: source_hash(parse(name).path) for name in own}
+    return {"point": {k: v for k, v in point.items() if k not in ("cell", "ceiling")} | {"sources": sources}}
 
 
 @stage
@@ -176,7 +180,7 @@ def trained(*, point: dict[str, Any], seed: int) -> dict[str, Tensor]:
     loss = FeatureLoss(data.classes, normalize=point["normalize"])
     optimizer = _optimizer(model, point)
     total = sum(steps for _, steps in point["phases"])
-    times = {round(total * i / point["measured"]) for i in range(1, point["measured"] + 1)} if total else set()
+    times = _times(total, point["measured"])
     known = {role: test.features()[point[role]] for role in ("easy", "hard")}
     curve: dict[str, list[float]] = {f"{r}_{w}_curve": [] for r in known for w in ("r2", "absolute", "accuracy")}
     variance, steps_done, done = [], [], 0
@@ -197,7 +201,7 @@ def trained(*, point: dict[str, Any], seed: int) -> dict[str, Tensor]:
     for phase, (only, steps) in enumerate(point["phases"]):
         train(
             model,
-            data.table(only=only or None),
+            data.table(only=point[only] if only else None),
             lambda network, batch: loss(network(batch["x"]), batch["y"], batch["mask"]),
             optimizer,
             steps=steps,
@@ -211,6 +215,14 @@ def trained(*, point: dict[str, Any], seed: int) -> dict[str, Tensor]:
     if steps_done:
         kept["steps"] = torch.tensor(steps_done)
     return kept | {f"state.{name}": value for name, value in model.state_dict().items()}
+
+
+def _times(total: int, count: int) -> set[int]:
+    """Return up to so many steps from the 50th to the last one, evenly on a logarithmic axis: most happens early."""
+    if not total:
+        return set()
+    first = min(50, total)
+    return {total} | {round(first * (total / first) ** (i / (count - 1))) for i in range(count - 1)}
 
 
 def _optimizer(model: torch_nn.Module, point: Mapping[str, Any]) -> torch.optim.Optimizer:
@@ -232,7 +244,7 @@ def similarities(point: Mapping[str, Any], seed: int, *, rows: int = 512) -> dic
     inputs = make({**point, "test_rows": rows}, "test", 0)
     steps = point["phases"][-1][1]
     distances = {}
-    for kind, only in (("both", ""), ("easy", point["easy"]), ("hard", point["hard"])):
+    for kind, only in (("both", ""), ("easy", "easy"), ("hard", "hard")):
         for number in (seed, seed + 1000):
             mine = {**point, "phases": [(only, steps)]}
             kept = trained(**plain(mine), seed=number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn as torch_nn
 
 from farfield import measure, methods, nn, tasks
 from farfield.batches import uniform
-from farfield.compare.evaluate import score
+from farfield.compare.evaluate import next_token_loss, score
 from farfield.methods.method import cross_entropy
 from farfield.names import parse
 from farfield.study.stage import stage
@@ -33,7 +34,10 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     A task ``transfer/...`` comes with its own pretraining, computed once per seed; any other task starts from the model as
     `farfield.nn.load` gives it, pretrained where its name says so (``hf:...``).
 
-    **Returns:** ``near`` and ``far`` accuracy (far: mean over the far tests), ``tests`` (accuracy by test),
+    **Returns:** ``near`` and ``far`` score (far: mean over the far tests), ``tests`` (score by test). A score is accuracy; of a
+    language model, minus the mean cross-entropy of the next token in nats, so that more is better, with the perplexities as
+    ``near_perplexity`` and ``far_perplexity``. A task without a far test is itself far from what the model was pretrained on:
+    its near score is its far score too. Further
     ``near_sharpness`` and ``far_sharpness`` (in percent, see `farfield.measure.epsilon_sharpness`), ``near_cka`` and ``far_cka``
     to the features before fine-tuning, ``seconds``; for methods that measure a distance at each step ``distance`` (mean),
     ``last_distance`` and ``distances`` (mean of each twentieth of the steps).
@@ -57,18 +61,27 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
         weight_decay=0.0,
         **settings,
     )
-    accuracies = {name: score(fitted.model, split).accuracy for name, split in task.tests.items()}
+    language = column(task.train, "y").ndim == 2
+    if language:
+        scores = {name: -next_token_loss(fitted.model, split) for name, split in task.tests.items()}
+    else:
+        scores = {name: score(fitted.model, split).accuracy for name, split in task.tests.items()}
+    far = far_tests(task)
     near_after, far_after = _features(fitted.model, task)
     result = {
-        "near": accuracies["iid"],
-        "far": sum(accuracies[name] for name in task.far) / len(task.far),
-        "tests": accuracies,
+        "near": scores["iid"],
+        "far": sum(scores[name] for name in far) / len(far),
+        "tests": scores,
         "near_sharpness": _sharpness(fitted.model, [task.tests["iid"]], point["sharpness"]),
-        "far_sharpness": _sharpness(fitted.model, [task.tests[name] for name in task.far], point["sharpness"]),
+        "far_sharpness": _sharpness(fitted.model, [task.tests[name] for name in far], point["sharpness"]),
         "near_cka": measure.linear_cka(near_before, near_after),
         "far_cka": measure.linear_cka(far_before, far_after),
         "seconds": fitted.history.seconds,
     }
+    if language:
+        # The mean of perplexities, as the paper has it, not the perplexity of the mean.
+        result["near_perplexity"] = math.exp(-scores["iid"])
+        result["far_perplexity"] = sum(math.exp(-scores[name]) for name in far) / len(far)
     if radii:
         values = torch.tensor([float(r) for r in radii], dtype=torch.float64)
         result |= {
@@ -77,6 +90,15 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
             "distances": [float(part.mean()) for part in values.chunk(20)],
         }
     return result
+
+
+def far_tests(task: Task) -> tuple[str, ...]:
+    """Return the tests that count as far: those outside the training data, else the task's own, which is new to the model.
+
+    >>> far_tests(tasks.load("digits/noise"))
+    ('noise 0.2', 'noise 0.3', 'noise 0.4')
+    """
+    return task.far or ("iid",)
 
 
 def start(point: Mapping[str, Any], task: Task, seed: int) -> torch_nn.Module:
@@ -114,27 +136,27 @@ def pretrained(*, task: str, model: str, steps: int, seed: int) -> dict[str, Ten
 
 def _features(model: torch_nn.Module, task: Task) -> tuple[Tensor, Tensor]:
     """Return the features before the head on rows of the near test, and on rows of all far tests."""
-    return _features_of(model, [task.tests["iid"]]), _features_of(model, [task.tests[name] for name in task.far])
+    return _features_of(model, [task.tests["iid"]]), _features_of(model, [task.tests[name] for name in far_tests(task)])
 
 
 def _features_of(model: torch_nn.Module, splits: list[Split]) -> Tensor:
     found = []
     for split in splits:
         rows = _first(split, ROWS_MEASURED // len(splits))
-        probe = _Features(model)
-        found.append(predict(probe, rows))
+        found.append(predict(_Features(model), rows, batch_size=8 if column(split, "y").ndim == 2 else 512))
     return torch.cat(found)
 
 
 class _Features(torch_nn.Module):
-    """The model, with its features as its output."""
+    """The model, with its features as its output; of a language model, their mean over the positions."""
 
     def __init__(self, model: torch_nn.Module):
         super().__init__()
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        return nn.features_and_logits(self.model, x)[0]
+        features = nn.features_and_logits(self.model, x)[0]
+        return features.mean(1) if features.ndim == 3 else features
 
 
 def _first(split: Split, n: int) -> Table:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from farfield.methods.method import cross_entropy
+from farfield.methods.method import cross_entropy, label_loss
 from farfield.nn import disable_running_stats
 from farfield.train import Loss
 
@@ -47,6 +47,6 @@ def penalised(optimizer: torch.optim.Optimizer, penalty: Penalty) -> Loss:
     def loss(model: nn.Module, batch: dict[str, Any]) -> Tensor:
         with counted_once(optimizer, model):
             logits = model(batch["x"])
-            return nn.functional.cross_entropy(logits, batch["y"]) + penalty(model, batch, logits)
+            return label_loss(logits, batch["y"]) + penalty(model, batch, logits)
 
     return loss

@@ -183,12 +183,23 @@ def check_at_least(low: float | int, **settings: float | int) -> None:
 
 
 def cross_entropy(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
-    """Mean cross-entropy of ``model(batch["x"])`` against ``batch["y"]``.
+    """Mean cross-entropy of ``model(batch["x"])`` (n, ..., classes) against ``batch["y"]`` (n, ...).
 
     >>> cross_entropy(nn.Identity(), {"x": torch.zeros(1, 2), "y": torch.tensor([0])})
     tensor(0.6931)
     """
-    return nn.functional.cross_entropy(model(batch["x"]), batch["y"])
+    return label_loss(model(batch["x"]), batch["y"])
+
+
+def label_loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits (n, classes), or (n, positions, classes) with a label at every position.
+
+    >>> label_loss(torch.zeros(1, 3, 2), torch.tensor([[0, 1, 1]]))
+    tensor(0.6931)
+    """
+    if logits.ndim == 2:
+        return nn.functional.cross_entropy(logits, y)
+    return nn.functional.cross_entropy(logits.flatten(0, -2), y.flatten().long())
 
 
 def default_learning_rate(model: nn.Module, given: float | None, *, factor: float = 1.0) -> float:

@@ -82,6 +82,10 @@ def r4f(
     """
     name = _head(model)
     head = model.get_submodule(name)
+    if sum(module is not head and getattr(module, "weight", None) is head.weight for module in model.modules()):
+        raise InputError(
+            "r4f divides the head's weight, and this model's head shares it with another layer (its input embedding)"
+        )
     # A twin with all of the model's tensors but the head's weight, so that only the twin's head is normalised.
     shared = {id(t): t for t in [*model.parameters(), *model.buffers()] if t is not head.weight}
     twin = copy.deepcopy(model, shared)

@@ -10,7 +10,17 @@ from farfield import optim
 from farfield.losses import divergence
 from farfield.losses.divergence import check_kind
 from farfield.methods._two_passes import counted_once
-from farfield.methods.method import Choice, Fitted, Range, adamw_settings, cross_entropy, method, minimise, trainable
+from farfield.methods.method import (
+    Choice,
+    Fitted,
+    Range,
+    adamw_settings,
+    cross_entropy,
+    label_loss,
+    method,
+    minimise,
+    trainable,
+)
 from farfield.nn.extra_pass import InputNoise, changed_logits
 from farfield.tasks.task import Task
 from farfield.train import Hook
@@ -195,7 +205,7 @@ def tram_fisher(
         if optimizer.perturbed:
             with counted_once(optimizer, model):
                 return cross_entropy(model, batch)
-        return nn.functional.cross_entropy(changed_logits(model, batch, added, at=at), batch["y"])
+        return label_loss(changed_logits(model, batch, added, at=at), batch["y"])
 
     return minimise(model, task, loss, optimizer, steps=steps, batch_size=batch_size, seed=seed, hooks=hooks)
 
@@ -221,7 +231,7 @@ class _TrustRegion:
             logits = model(batch["x"])
         if not self.optimizer.perturbed:
             self.first_pass = model, batch, logits.detach()
-        return nn.functional.cross_entropy(logits, batch["y"])
+        return label_loss(logits, batch["y"])
 
     def measure(self) -> Tensor:
         """Return the distance of the first pass's predictions from the reference's."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from farfield.errors import InputError
 
 
-def features_and_logits(model: nn.Module, x: Tensor) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n classes"]]:
+def features_and_logits(model: nn.Module, x: Tensor) -> tuple[Float[Tensor, "n ... d"], Float[Tensor, "n ... classes"]]:
     """Return the features that the last layer reads, and the logits ``model(x)``, in one forward pass.
 
     A model with a method ``features`` and a ``head`` (such as `Classifier`) is asked for both. Of any other, the input of

@@ -12,11 +12,12 @@ from torch import nn
 from farfield.errors import InputError, unknown_name
 from farfield.modules import load_object
 from farfield.names import Name, parse
-from farfield.nn import cnn, mlp, pretrained, resnet, tuning, vit
+from farfield.nn import all_cnn, cnn, mlp, pretrained, resnet, tuning, vit
 from farfield.nn.classifier import Classifier
+from farfield.nn.language_model import language_model
 from farfield.nn.options import Option, read_options
 from farfield.nn.timm_backbone import timm_backbone
-from farfield.tasks.task import Image, Task, Text, Tokens, Vector
+from farfield.tasks.task import Image, Task, Text, Tokens, Vector, column
 
 Inputs = Image | Vector | Text | Tokens
 
@@ -38,6 +39,7 @@ BUILTIN = {
     "linear": Architecture(mlp.linear, vectors=True),
     "mlp": Architecture(mlp.mlp, mlp.MLP_OPTIONS, vectors=True),
     "cnn": Architecture(cnn.cnn, cnn.OPTIONS, smallest=4),
+    "all-cnn-c": Architecture(all_cnn.all_cnn_c, all_cnn.OPTIONS, smallest=4),
     "resnet": Architecture(resnet.resnet, resnet.OPTIONS, smallest=4),
     "vit": Architecture(vit.vit, vit.OPTIONS, smallest=4),
 }
@@ -46,8 +48,9 @@ BUILTIN = {
 def load(name: str, task: Task, *, seed: int = 0) -> nn.Module:
     """Return a new model for a task.
 
-    - ``linear``, ``mlp``, ``cnn``, ``resnet``, ``vit``, with options such as ``mlp?hidden=64&depth=3``.
-    - ``hf:<folder or hub id>`` and ``timm:<name>``: a pretrained backbone. ``?tune=probe`` trains its head only,
+    - ``linear``, ``mlp``, ``cnn``, ``all-cnn-c``, ``resnet``, ``vit``, with options such as ``mlp?hidden=64&depth=3``.
+    - ``hf:<folder or hub id>``, a language model where the task has a class at every position (see
+      `farfield.nn.language_model`), and ``timm:<name>``: a pretrained backbone. ``?tune=probe`` trains its head only,
       ``?tune=lora&rank=8`` its head and low-rank additions (see `farfield.nn.tuning`).
     - ``module:function``: your own, called as ``f(task)``, or ``f(task, seed=seed)`` where it takes a seed.
     - a name that another package offers by an entry point of the group ``farfield.models``, called in the same way.
@@ -126,6 +129,10 @@ def check_fit(name: Name, inputs: Inputs, source: str) -> None:
 
 def _pretrained(name: Name, task: Task) -> nn.Module:
     options = read_options(name, {**pretrained.OPTIONS, **tuning.OPTIONS})
+    if column(task.train, "y").ndim == 2:
+        if "pool" in name.options or "length" in name.options:
+            raise InputError(f"{name}: pool and length are not for {task.name}, which has a class at every position")
+        return _tuned(language_model(name.path, task), name, options)
     model = pretrained.pretrained(name.path, task, pool=options["pool"])
     if options["length"] and not isinstance(task.inputs, Tokens):
         raise InputError(f"length={options['length']} of {name} is for text; the task {task.name} has {task.inputs}")

@@ -1,11 +1,31 @@
 """What to learn, and the named shifts under which it must hold."""
 
+from farfield.tasks.boolean_features import BooleanFeatures as BooleanFeatures
+from farfield.tasks.citation_graphs import CitationGraph as CitationGraph
+from farfield.tasks.citation_graphs import citation_graph as citation_graph
+from farfield.tasks.classic_control import cartpole_observations as cartpole_observations
+from farfield.tasks.classic_control import cartpole_step as cartpole_step
+from farfield.tasks.classic_control import pendulum_policy as pendulum_policy
+from farfield.tasks.classic_control import pendulum_step as pendulum_step
+from farfield.tasks.collapse_table import collapse_checkpoints as collapse_checkpoints
+from farfield.tasks.figure_eights import figure_eights as figure_eights
+from farfield.tasks.labelled_arrays import labelled_arrays as labelled_arrays
+from farfield.tasks.labelled_features import LabelledFeatures as LabelledFeatures
+from farfield.tasks.latent_manifold import latent_manifold as latent_manifold
+from farfield.tasks.manifold_classes import sphere_classes as sphere_classes
+from farfield.tasks.manifold_classes import torus_classes as torus_classes
 from farfield.tasks.newdata import read as read
+from farfield.tasks.next_token import NextToken as NextToken
+from farfield.tasks.next_token import WordTokenizer as WordTokenizer
+from farfield.tasks.next_token import hub_tokenizer as hub_tokenizer
+from farfield.tasks.next_token import next_token as next_token
 from farfield.tasks.registry import expand as expand
 from farfield.tasks.registry import hub_ids as hub_ids
 from farfield.tasks.registry import load as load
 from farfield.tasks.registry import names as names
 from farfield.tasks.registry import resolve as resolve
+from farfield.tasks.shape_colour import ShapeColour as ShapeColour
+from farfield.tasks.string_features import StringFeatures as StringFeatures
 from farfield.tasks.task import Classes as Classes
 from farfield.tasks.task import Image as Image
 from farfield.tasks.task import Split as Split
@@ -15,3 +35,5 @@ from farfield.tasks.task import Text as Text
 from farfield.tasks.task import Tokens as Tokens
 from farfield.tasks.task import Vector as Vector
 from farfield.tasks.task import column as column
+from farfield.tasks.texts import Texts as Texts
+from farfield.tasks.texts import load_texts as load_texts

@@ -27,6 +27,12 @@ FAMILIES: Mapping[str, str] = {
     "digits-mnist": "farfield.tasks.digits_mnist",
     "transfer": "farfield.tasks.transfer",
     "xnli": "farfield.tasks.xnli",
+    "m2d2": "farfield.tasks.m2d2",
+    "image-transfer": "farfield.tasks.image_transfer",
+    "cora": "farfield.tasks.citation_graphs",
+    "citeseer": "farfield.tasks.citation_graphs",
+    "hub": "farfield.tasks.hub_sets",
+    "medmnist": "farfield.tasks.medmnist",
 }
 FILE_KINDS: Mapping[str, str] = {
     "csv": "farfield.tasks.tabular",
@@ -122,7 +128,9 @@ def hub_ids(name: str) -> tuple[str, ...]:
     (('nyu-mll/multi_nli', 'facebook/xnli'), ())
     """
     parsed = parse(name)
-    return getattr(_family(parsed), "HUB", ()) if parsed.kind == "builtin" else ()
+    found = getattr(_family(parsed), "HUB", ()) if parsed.kind == "builtin" else ()
+    # A family of several data sets has them by name.
+    return found.get(parsed.path, ()) if isinstance(found, Mapping) else found
 
 
 def names() -> tuple[str, ...]:
