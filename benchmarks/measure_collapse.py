@@ -8,7 +8,7 @@ all shards:
 - **read**: ``np.load`` of each shard, nothing else.
 - **read + sum**: and one ``torch.sum`` over it.
 - **read + statistics**: and `farfield.measure.ClassStatistics.update`: counts, class sums and squared norms in float64.
-- **read + index_add_**: and the same compared sums as a script has them, the whole shard converted to float64 at once.
+- **read + index_add_**: and the same three sums as a script has them, the whole shard converted to float64 at once.
 - **ahead + statistics**: as the third, while a second thread reads the next shard.
 - **mapped sum**, **mapped statistics**: the same from shards that are mapped into memory, so that nothing is copied first.
 
@@ -59,7 +59,7 @@ def labels(classes, shards):
 
 
 class Simple:
-    """The compared sums as a script has them."""
+    """The three sums as a script has them."""
 
     def __init__(self, classes):
         self.counts = torch.zeros(classes, dtype=torch.float64)

@@ -31,7 +31,7 @@ def proxy(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     Similarity is the mean over nodes of the cosine between the two views of a node. The best, by validation accuracy, is left
     out; so are networks that diverged.
 
-    **Returns:** ``proxy`` (Spearman's correlation; absent where all similarities or accuracies are equal), ``similarities`` and
+    **Returns:** ``proxy`` (Spearman's correlation; None where all similarities or accuracies are equal), ``similarities`` and
     ``accuracies`` (by network), ``best_accuracy``, ``diverged``.
     """
     from scipy.stats import spearmanr
@@ -57,15 +57,14 @@ def proxy(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
         mine = view(point["space"], codes, codes[anchors], reference[anchors], seed=seed)
         similarities.append(float(cosine_similarity(mine, seen).mean()))
     accuracies = accuracy[runs].tolist()
-    result = {
+    varied = len(set(similarities)) > 1 and len(set(accuracies)) > 1
+    return {
+        "proxy": float(spearmanr(similarities, accuracies).statistic) if varied else None,
         "similarities": similarities,
         "accuracies": accuracies,
         "best_accuracy": float(accuracy[best]),
         "diverged": int((~whole).sum()),
     }
-    if len(set(similarities)) > 1 and len(set(accuracies)) > 1:
-        result["proxy"] = float(spearmanr(similarities, accuracies).statistic)
-    return result
 
 
 @stage

@@ -162,7 +162,7 @@ def _kept(data: str, model: str, seed: int, point: Mapping[str, Any]) -> dict[st
 def _train(data: Problem, model: str, first: int, point: Mapping[str, Any]) -> dict[str, Tensor]:
     rows = Table(x=data.x.float(), y=data.y.float())
     inputs = Image(*data.x.shape[1:]) if data.x.ndim == 4 else Vector(data.x.shape[1])
-    task = Task(model, rows, rows, {"iid": rows}, inputs, Classes(data.y.shape[1]))
+    task = Task(model, rows, rows, {"iid": rows}, inputs, Classes(data.y.shape[1]), ("training",))
     steps = point["epochs"] * -(-len(rows) // point["batch_size"])
 
     def build(seed: int) -> torch_nn.Module:

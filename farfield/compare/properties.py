@@ -35,24 +35,26 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
         brightens a corner of half of the images by as much, which then is the label. "task" stands for the name in ``task``;
       - ``sizes``: numbers of training examples, by group (below); ``test_rows``; ``pairs``: two classes are drawn from each
         data set that does not name its own; ``side``: images are resized to it, 0 for their own; ``grey``: and averaged to grey;
-      - ``vector_model``, ``image_model``, ``vector_rate``, ``image_rate``: names and learning rates of Adam; ``weight_decay``;
-        ``steps``, ``batch_size``; ``vector_eps``, ``image_eps``: steps of the attack, smallest first; ``device``.
+      - ``vector_model``, ``model`` (of images), ``vector_rate``, ``image_rate``: names and learning rates of Adam; ``weight_decay``;
+        ``vector_steps``, ``image_steps``, ``batch_size``; ``vector_eps``, ``image_eps``: steps of the attack, smallest first; ``device``.
     - ``seed``: of what is generated, the rows, the initial weights and the batches. Larger training sets hold the smaller.
 
     **Returns:** for the largest size, ``few`` for the smallest, and ``by_size`` for each: ``d_data`` and ``d_repr`` (intrinsic dimension of
     training inputs and of what goes into the head, both by "mle"), ``d_repr_twonn``, ``d_data_error``, ``narrower`` (1 where d_repr is at
     most d_data), ``sharpness``, ``loss``, ``log_loss``, ``accuracy``, ``train_accuracy``, ``penalty`` and ``penalty_small`` (accuracy lost to the
-    largest and the smallest step). ``group``: "manifold", "margin" (a manifold whose name has a margin), "patch" or "real"; ``n``;
-    ``d``, ``frequency``, ``margin``, ``patch`` where the name has them; with several sizes ``rate`` (of ln loss on ln n) and
-    ``law_slope`` (see `farfield.measure.scaling_fit`).
+    largest and the smallest step). ``group``: "manifold", "margin" (a manifold whose name has a margin), "patch", "medical" (MedMNIST) or "natural"; ``n``;
+    ``d``, ``frequency``, ``margin``, ``patch``, None where the name has none; ``rate`` (of ln loss on ln n) and ``law_slope`` (see
+    `farfield.measure.scaling_fit`), None with one size.
     """
     name = parse(point["task"] if point["data"] == "task" else point["data"])
     x, y = _rows(name, point, seed)
-    group = "real"
+    group = "natural"
     if name.path == LATENT:
         group = "margin" if "margin" in name.options else "manifold"
     elif "patch" in name.options:
         group = "patch"
+    elif name.path.startswith("medmnist/"):
+        group = "medical"
     order = _balanced(y, seed)
     n_test = point["test_rows"]
     sizes = sorted(n for n in point["sizes"][group] if n + n_test <= len(y))
@@ -66,10 +68,14 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
         rows = order[n_test : n_test + n]
         found[n] = _measured(Table(x=x[rows], y=y[rows]), test, point, seed)
     result: dict[str, Any] = {"group": group, "n": sizes[-1], **found[sizes[-1]], "few": found[sizes[0]]}
-    result |= {key: float(name.options[key]) for key in ("d", "frequency", "margin", "patch") if key in name.options}
+    # None where there is none: a claim about it is then undecided.
+    named = ("d", "frequency", "margin", "patch")
+    result |= {key: float(name.options[key]) if key in name.options else None for key in named}
+    result |= {"rate": None, "law_slope": None}
     if len(sizes) > 1:
         losses = np.array([found[n]["loss"] for n in sizes])
-        fit = measure.scaling_fit(np.array(sizes), losses, np.array([found[n]["d_data"] for n in sizes]))
+        # The dimension from the most points: from few it is biased low.
+        fit = measure.scaling_fit(np.array(sizes), losses, result["d_data"])
         result |= {"rate": float(np.polyfit(np.log(sizes), np.log(losses), 1)[0]), "law_slope": fit.slope}
     return result | {"by_size": {f"n{n}": numbers for n, numbers in found.items()}}
 
@@ -108,12 +114,12 @@ def _measured(rows: Table, test: Table, point: Mapping[str, Any], seed: int) -> 
     kind = "image" if images else "vector"
     inputs = Image(*x.shape[1:]) if images else Vector(x.shape[1])
     task = Task("properties", rows, rows, {"iid": test}, inputs, Classes(int(y.max()) + 1), ("data",))
-    model = nn.load(point[f"{kind}_model"], task, seed=seed).to(point["device"])
+    model = nn.load(point["model" if images else "vector_model"], task, seed=seed).to(point["device"])
     optimizer = torch.optim.Adam(
         model.parameters(), lr=point[f"{kind}_rate"], weight_decay=point["weight_decay"], fused=True
     )
     batches = uniform(len(rows), point["batch_size"], seed=seed)
-    train(model, rows, cross_entropy, optimizer, steps=point["steps"], seed=seed, batches=batches)
+    train(model, rows, cross_entropy, optimizer, steps=point[f"{kind}_steps"], seed=seed, batches=batches)
     clip = (0.0, 1.0) if images else None
     attacks = [measure.adversarial_drop(model, test, eps, clip) for eps in point[f"{kind}_eps"]]
     data = measure.dimension_estimate(x)

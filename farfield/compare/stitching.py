@@ -22,13 +22,22 @@ from farfield.tasks.task import Image, Task, Text, column
 from farfield.train import predict, train
 
 PAIR = ((0, 1), (1, 0))
+SEVEN = (*(f"classifier {i}" for i in (1, 2, 3)), "autoencoder 1", "autoencoder 2", "pca 48", "pixels")
+# What a task or a space does not define is None, so that every claim finds its metric.
+UNDEFINED: dict[str, Any] = {
+    **dict.fromkeys(
+        ("mse", "stitched_mse", "mean_image_mse", "accuracy", "own_accuracy", "swapped_accuracy", "swapped_all")
+    ),
+    **dict.fromkeys(("matrix", "encoders", "proxy", "similarities", "accuracies", "best_accuracy", "diverged")),
+    "agreement": dict.fromkeys(("jaccard", "mrr", "cosine")),
+}
 
 
 def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Train networks apart, exchange their parts, and compare their spaces.
 
     **Arguments:**
-    - ``point``: ``task``; ``space`` (see `farfield.compare.spaces`); ``kind`` of the autoencoders (see `nn.autoencoder`);
+    - ``point``: ``task``; ``space`` (see `farfield.compare.spaces`); ``kind`` of the autoencoders (see `farfield.nn.make_autoencoder`);
       ``anchors``; ``counts`` (numbers of anchors at which spaces are compared); ``steps``, ``batch_size``,
       ``head_steps``; ``image_models``, ``text_models`` (names of frozen encoders; empty: seven that are trained here); ``topk``;
       ``device``; for a citation graph what `farfield.compare.graph_sweep.proxy` takes.
@@ -38,13 +47,13 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     of a classifier trained end to end in the space, ``agreement`` (jaccard, mrr, cosine of two absolute autoencoders seen in this
     space), ``jaccard_at`` by number of anchors; for images and texts ``own_accuracy`` and ``swapped_accuracy`` (heads on
     frozen encoders; pairs of equal width), ``swapped_all`` (all pairs), ``matrix`` and ``encoders``; for a graph what `proxy`
-    returns. What a space does not define is absent.
+    returns. What a task or a space does not define is None.
     """
     if point["task"] in citation_graphs.NAMES:
-        return graph_sweep.proxy(point, seed)
+        return UNDEFINED | graph_sweep.proxy(point, seed)
     task = tasks.load(point["task"], seed=seed)
     anchors = select_anchors(column(task.train, "y"), point["anchors"], "stratified", seed=seed)
-    result: dict[str, Any] = {}
+    result = dict(UNDEFINED)
     if isinstance(task.inputs, Image):
         inputs = task.train[anchors]["x"].to(point["device"])
         result |= _agreement(point, task, inputs, seed)
@@ -112,7 +121,8 @@ def _heads(point: Mapping[str, Any], task: Task, anchors: Tensor, seed: int) -> 
     found = latents(
         task=point["task"], fingerprint=task.fingerprint, seed=seed, models=models, anchors=anchors.tolist(), **settings
     )
-    by_name = {n: (found[f"{n}/train"], found[f"{n}/test"]) for n in dict.fromkeys(k.rpartition("/")[0] for k in found)}
+    # A stage comes back in the order of the alphabet.
+    by_name = {name: (found[f"{name}/train"], found[f"{name}/test"]) for name in models or SEVEN}
     epochs = max(1, round(point["head_steps"] * point["batch_size"] / len(task.train)))
     column_name = "relative" if point["space"] == "centered" else point["space"]
     frame = stitching_matrix(
@@ -164,7 +174,7 @@ def latents(
         prepared = nn.prepare(name, loaded)
         model = nn.load(name, prepared, seed=seed).to(device)
         for part, split in (("train", prepared.train), ("test", prepared.tests["iid"])):
-            found[f"{name}/{part}"] = predict(model.encoder, split)
+            found[f"{name}/{part}"] = predict(_Features(model), split)
     if models:
         return found
     point = {"task": task, "kind": kind, "steps": steps, "batch_size": batch_size, "device": device}
@@ -188,7 +198,7 @@ def _classifiers(point: Mapping[str, Any], task: Task, seed: int) -> list[torch_
     models = [nn.load(name, task, seed=seed * 100 + 10 + i) for i, name in enumerate(("mlp?hidden=64&depth=1", "mlp?hidden=64&depth=3"))]  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed * 100 + 12)
-        wide = nn.autoencoder(task.inputs, hidden=256).encoder
+        wide = nn.make_autoencoder(task.inputs, hidden=256).encoder
         models.append(nn.Classifier(wide, torch_nn.Linear(64, task.outputs.count)))
     for i, model in enumerate(models):
         _fit(model.to(point["device"]), task, _classify, point, seed * 100 + 10 + i)
@@ -246,7 +256,7 @@ def autoencoders(
 def _new(point: Mapping[str, Any], task: Task, inputs: Tensor, space: str, *, seed: int) -> nn.Autoencoder:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        model = nn.autoencoder(task.inputs, point["kind"], reads=len(inputs) if space == "relative" else None)
+        model = nn.make_autoencoder(task.inputs, point["kind"], reads=len(inputs) if space == "relative" else None)
     model = model.to(point["device"])
     if space == "relative":
         model.encoder = RelativeEncoder(model.encoder, inputs)
@@ -260,6 +270,17 @@ def _codes(model: nn.Autoencoder, x: Tensor) -> Tensor:
     encoder = model.encoder.encoder if isinstance(model.encoder, RelativeEncoder) else model.encoder
     with torch.no_grad():
         return encoder.eval()(x)
+
+
+class _Features(torch_nn.Module):
+    """A model up to its head, with the parameters of the whole."""
+
+    def __init__(self, model: torch_nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.features_and_logits(self.model, x)[0]
 
 
 def _classify(model: torch_nn.Module, batch: dict[str, Tensor]) -> Tensor:

@@ -39,10 +39,12 @@ def tensor(
         shape = {1: "(n,)", 2: "(n, d)", 3: "(n, d, e)"}.get(dims or 0, "(n, ...)")
         raise InputError(f"{name} has shape {tuple(found.shape)}; expected {shape} with n at least {rows}")
     found = found.to(dtype)
-    finite = torch.isfinite(found)
-    if not finite.all():
-        row = int(finite.reshape(len(found), -1).all(1).int().argmin())
-        raise InputError(f"{name} holds a value that is not finite, first in row {row}")
+    # A sum is not finite where a value is not, and ten times as fast; where finite values overflow it each is looked at.
+    if not torch.isfinite(found.sum()):
+        finite = torch.isfinite(found)
+        if not finite.all():
+            row = int(finite.reshape(len(found), -1).all(1).int().argmin())
+            raise InputError(f"{name} holds a value that is not finite, first in row {row}")
     return found
 
 

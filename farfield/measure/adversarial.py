@@ -19,7 +19,11 @@ Clip = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class AdversarialDrop:
-    """A classifier on a data set as it is (clean) and after an attack: accuracies from 0 to 1, mean losses in nats, n examples."""
+    """A classifier on a data set as it is (clean) and after an attack: accuracies from 0 to 1, mean losses in nats, n examples.
+
+    >>> AdversarialDrop(clean=0.75, attacked=0.25, clean_loss=0.6, attacked_loss=2.0, n=100).penalty
+    0.5
+    """
 
     clean: float
     attacked: float

@@ -10,7 +10,11 @@ from farfield.errors import InputError
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's rank correlation over ``n`` models, and the two-sided p value of a permutation test."""
+    """Spearman's rank correlation ``value`` over ``n`` models, and the two-sided ``p`` value of a permutation test.
+
+    >>> RankCorrelation(value=0.9, p=0.01, n=8).n
+    8
+    """
 
     value: float
     p: float

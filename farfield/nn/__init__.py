@@ -2,7 +2,7 @@
 
 from farfield.nn.all_cnn import AllCNN as AllCNN
 from farfield.nn.autoencoder import Autoencoder as Autoencoder
-from farfield.nn.autoencoder import autoencoder as autoencoder
+from farfield.nn.autoencoder import make_autoencoder as make_autoencoder
 from farfield.nn.causal_lm import TinyCausalLM as TinyCausalLM
 from farfield.nn.causal_lm import gpt_neo as gpt_neo
 from farfield.nn.classifier import Classifier as Classifier

@@ -29,7 +29,7 @@ class Autoencoder(nn.Module):
         return self.decoder(self.encoder(x))
 
 
-def autoencoder(
+def make_autoencoder(
     inputs: Image | Vector,
     kind: Literal["mlp", "conv"] = "mlp",
     *,
@@ -53,7 +53,7 @@ def autoencoder(
     Source of "conv": Moschella et al., ICLR 2023, the released code's ``build_dynamic_encoder_decoder``.
 
     >>> import torch
-    >>> model = autoencoder(Image(1, 28, 28), "conv")
+    >>> model = make_autoencoder(Image(1, 28, 28), "conv")
     >>> model.encoder(torch.zeros(2, 1, 28, 28)).shape, model(torch.zeros(2, 1, 28, 28)).shape
     (torch.Size([2, 1024]), torch.Size([2, 1, 28, 28]))
     """

@@ -40,17 +40,17 @@ def alexnet(task: Task) -> nn.Sequential:
 
     96, 256, 384, 384 and 256 channels, local response normalisation after the first two poolings, dropout at 0.5.
 
-    Raises InputError where the task is not of images of at least 63 x 63.
+    Raises InputError where the task is not of images of at least 67 x 67.
 
     Source: Krizhevsky et al., NeurIPS 2012, section 3, in Caffe's order of pooling before normalisation, which Li et al. (ICLR 2016) train.
 
     >>> from farfield.tasks import Classes, Image, Table, Task
-    >>> rows = Table(x=torch.zeros(1, 3, 64, 64), y=torch.tensor([0]), domain=torch.tensor([0]))
-    >>> model = alexnet(Task("mine", rows, rows, {"iid": rows}, Image(3, 64, 64), Classes(10), ("a",)))
-    >>> model(torch.zeros(2, 3, 64, 64)).shape
+    >>> rows = Table(x=torch.zeros(1, 3, 67, 67), y=torch.tensor([0]), domain=torch.tensor([0]))
+    >>> model = alexnet(Task("mine", rows, rows, {"iid": rows}, Image(3, 67, 67), Classes(10), ("a",)))
+    >>> model(torch.zeros(2, 3, 67, 67)).shape
     torch.Size([2, 10])
     """
-    image = _image(task, smallest=63)
+    image = _image(task, smallest=67)
 
     def convolution(before: int, after: int, size: int, **options: int) -> nn.Sequential:
         return nn.Sequential(nn.Conv2d(before, after, size, **options), nn.ReLU())

@@ -80,7 +80,9 @@ study = Study(
     trial=trial,
     grid={"task": ("digits",), "layer": LAYERS, "nets": NETS},
     presets={
-        "smoke": Preset(seeds=2, settings={**SETTINGS, "epochs": 1, "images": 200, "penalties": [0, 0.1, 0.3]}),
+        "smoke": Preset(
+            seeds=2, settings={**SETTINGS, "epochs": 1, "images": 120, "penalties": [0, 0.1, 0.3], "clusters": [4]}
+        ),
         "small": Preset(seeds=10, settings=SETTINGS),
         "full": Preset(
             seeds=2,

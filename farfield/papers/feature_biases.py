@@ -28,7 +28,7 @@ DIGITS = {
     "easy": "colour",
     "hard": "parity",
     "batch_size": 64,
-    "phases": (("", 0.25),),
+    "phases": (("", 0.15),),
     "measured": 1,
 }
 SHAPES = {"data": "shapes", "easy": "colour", "hard": "shape", "rows": 8192, "test_rows": 2048}
@@ -113,7 +113,7 @@ study = Study(
     grid={"cell": (*BITS, "similarity", *LETTER_CELLS, *IMAGES), "data": ("boolean",), "model": (NETWORK["model"],)},
     presets={
         "smoke": Preset(2, {"cell": (*BITS, "similarity", *LETTER_CELLS)}, {**SETTINGS, **TINY}),
-        "small": Preset(8, settings=SETTINGS),
+        "small": Preset(6, settings=SETTINGS),
         "full": Preset(10, {"cell": tuple(CELLS)}, {**SETTINGS, **LARGE}),
     },
     metrics={
@@ -173,7 +173,7 @@ study = Study(
         ),
         list_lines(
             feature_learning.ALPHAS,
-            {**_lines("flips"), **_lines("spill", "'s push, the other", ":")},
+            {**_lines("flips"), **_lines("spill", ", other one", ":")},
             where={"cell": "base"},
             labels=("push along a feature's direction, in its lengths", "share of decisions flipped"),
             caption="Decisions that flip under a push toward a feature's other value: its own (solid), the other's (dotted).",

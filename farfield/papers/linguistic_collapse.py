@@ -1,6 +1,6 @@
 """Do language models move towards neural collapse as they get better, also at one size? (Wu & Papyan, NeurIPS 2024)
 
-About 3 minutes on two cores at the small preset. Nine small transformers per seed learn the next word of Tiny Shakespeare (511
+About 4 minutes on two cores at the small preset. Nine small transformers per seed learn the next word of Tiny Shakespeare (511
 words and marks, and <unk>); collapse is measured on the training text, agreement and loss on held-out text. Eight more of one size
 per seed show what is left where size is not the cause. Controls: a model untrained, and one trained on the same words in random
 order. Beside them a classifier of digits, where collapse is known, and the authors' own table of 230 checkpoints.
@@ -147,7 +147,7 @@ CLAIMS = [
 PANELS = [
     scatter(
         m, "loss", "width", where={"kind": "size"}, labels=(NAMES[m], NAMES["loss"]), name=f"loss-{m.replace('_', '-')}",
-        log_x=m == "cdnv_2", caption=f"{NAMES[m]} and validation loss, a point for each model, coloured by width.",
+        log_x=m == "cdnv_2", caption=f"A point for each model, coloured by width: {NAMES[m]}, and validation loss.",
     )
     for m in NAMES if m != "loss"
 ]  # fmt: skip
@@ -186,13 +186,13 @@ study = Study(
             caption="What goes together with the validation loss: over models of all sizes, and over seeds of one size.",
         ),
         bars(
-            {"cos_mean": "mean cosine", "agreement": "agreement"}, "run", where={"run": (*CONTROLS, "32x1x1")}, name="controls",
-            label="cosine, or share of positions", caption="What training on text in its order adds.",
+            {"cos_mean": "mean cosine", "agreement": "agreement"}, "run", where={"run": (*CONTROLS, "32x1x1", "32x1x3")}, name="controls",
+            label="cosine, or share of positions", caption="Untrained, trained on shuffled words, and trained on text for one and for three epochs.",
         ),
         *(
             lines(
-                "epoch", m, where={"kind": "digits"}, labels=("epochs", label), log_y=m == "cdnv", name=f"digits-{m.replace('_', '-')}",
-                caption=f"{label} of a digits classifier over training.",
+                "epoch", m, where={"kind": "digits"}, labels=("epochs", label), name=f"digits-{m.replace('_', '-')}",
+                caption=f"A digits classifier over training: {label}.",
             )
             for m, label in ON_DIGITS.items()
         ),

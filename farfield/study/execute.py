@@ -179,12 +179,18 @@ def needs(study: Study, preset: str, replaced: Mapping[str, Sequence[Any]] | Non
         for extra in study.extras.get(preset, ())
     ]
     for what in ("task", "model", "method"):
-        for name in dict.fromkeys(t.point[what] for t in trials if what in t.point):
+        # A setting such as image_models names several.
+        lists = [names for t in trials for key, names in t.point.items() if key.endswith(f"_{what}s")]
+        single = [t.point[what] for t in trials if what in t.point]
+        for name in dict.fromkeys([*single, *(name for names in lists for name in names)]):
             try:
                 found.append(_need(what, name))
             except InputError as error:
                 found.append(Need(what, name, "missing", str(error)))
-    return found
+    # A setting such as text can be on the hub, too.
+    named = {need.name for need in found}
+    settings = {v: key for t in trials for key, v in t.point.items() if isinstance(v, str) and v.startswith("hf:")}
+    return found + [_hub(key, v, parse(v).path) for v, key in settings.items() if v not in named]
 
 
 def _need(what: str, name: str) -> Need:

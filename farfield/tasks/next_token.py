@@ -23,6 +23,10 @@ class NextToken:
 
     **Fields:** ``train``, ``val``: tables with ``x`` and ``y`` (int32 where the text is long, else int64); ``inputs``: vocabulary and
     block length.
+
+    >>> task = next_token("a b a b a b", WordTokenizer(["a", "b"]), block=1, validation=0.5)
+    >>> isinstance(task, NextToken), str(task.inputs), len(task.train)
+    (True, 'sequences of up to 1 tokens', 2)
     """
 
     train: Table

@@ -13,7 +13,11 @@ TEXTS = ("tiny-shakespeare",)
 
 @dataclass(frozen=True)
 class Texts:
-    """Documents to train on, and those to validate on; ``validation`` None where the source has no such split."""
+    """Documents to train on, and those to validate on; ``validation`` None where the source has no such split.
+
+    >>> Texts(["to be"]).validation is None
+    True
+    """
 
     train: Iterable[str]
     validation: Iterable[str] | None = None

@@ -66,7 +66,7 @@ def test_what_is_reported_hangs_together():
 def test_chance_is_far_below_and_an_untrained_network_is_another_one():
     fc, shuffled, untrained = at("fc"), at("fc", "shuffled"), at("fc", "untrained")
     assert fc["matching"] > 3 * shuffled["matching"] and fc["accuracy"] == shuffled["accuracy"]
-    assert untrained["accuracy"] < 0.4 < fc["accuracy"]
+    assert untrained["accuracy"] < 0.25 < fc["accuracy"]
     assert untrained["matching"] not in (fc["matching"], shuffled["matching"])
 
 

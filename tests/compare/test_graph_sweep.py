@@ -40,13 +40,9 @@ def test_shuffled_anchors_are_less_similar(point):
 
 
 def test_a_network_that_diverged_is_counted_and_left_out(point):
-    hot = {
-        **point,
-        "space": "relative",
-        "sweep": {**AXES, "convolution": ["gin"], "depth": [32], "learning_rate": [0.01, 1e-4]},
-    }
-    features = sweep(graph="cora", seed=0, axes=hot["sweep"], epochs=[5, 40], hidden=32, device="cpu")["features"]
+    hot = {**AXES, "optimizer": ["sgd"], "learning_rate": [0.5, 1e30]}
+    features = sweep(graph="cora", seed=0, axes=hot, epochs=[5, 40], hidden=32, device="cpu")["features"]
     whole = int(torch.isfinite(features).all(2).all(1).sum())
-    assert whole < 4
-    result = proxy(hot, seed=0)
+    assert 2 <= whole < 4
+    result = proxy({**point, "space": "relative", "sweep": hot}, seed=0)
     assert result["diverged"] == 4 - whole and len(result["similarities"]) == whole - 1

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from farfield.errors import InputError
-from farfield.measure import rank_correlation
+from farfield.measure import RankCorrelation, rank_correlation
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=20))
@@ -21,7 +21,7 @@ def test_it_is_spearmans_also_with_ties(pairs):
 def test_p_is_the_share_of_all_orders_that_do_as_well():
     # Of the 24 orders of four, only the rising and the falling one reach |rho| = 1.
     found = rank_correlation([1, 2, 3, 4], [10, 20, 30, 40], permutations=50_000)
-    assert found.p == pytest.approx(2 / 24, abs=0.005) and found.value == 1
+    assert found == RankCorrelation(pytest.approx(1), pytest.approx(2 / 24, abs=0.005), 4)
 
 
 def test_chance_alone_is_below_5_percent_as_often_as_it_should_be():

@@ -41,7 +41,7 @@ def test_units_are_rectified_but_for_the_logits():
     assert float(outputs["logits"].detach().min()) < 0 and outputs["conv2"].shape == (8, 6, 4, 6)
 
 
-@pytest.mark.parametrize("side, last", [(224, 5), (64, 1)])
+@pytest.mark.parametrize("side, last", [(224, 5), (67, 1)])
 def test_alexnet_has_the_published_units(side, last):
     with torch.device("meta"):
         model = alexnet(of_images(3, side, side))
@@ -63,5 +63,5 @@ def test_both_are_models_by_name_drawn_from_a_seed():
 def test_tasks_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="expected images of at least 4x4"):
         plain_cnn(of_images(1, 3, 8))
-    with pytest.raises(InputError, match="expected images of at least 63x63"):
+    with pytest.raises(InputError, match="expected images of at least 67x67"):
         alexnet(tasks.load("digits"))

@@ -48,5 +48,7 @@ def test_relations_are_signed_as_claimed_and_what_never_differs_has_none():
 def test_the_full_preset_names_the_papers_own_data_and_model():
     points = study.trials("full", seeds=1)
     assert {t.point["text"] for t in points} == {"hf:roneneldan/TinyStories"}
-    found = {need.name: need.state for need in needs(study, "full")}
-    assert found["hf:EleutherAI/gpt-neo-125M"] in ("here", "download", "missing")
+    found = {need.name: need for need in needs(study, "full")}
+    for name in ("hf:EleutherAI/gpt-neo-125M", "hf:roneneldan/TinyStories"):
+        assert found[name].state in ("here", "download", "missing")
+    assert found["hf:roneneldan/TinyStories"].what == "text"

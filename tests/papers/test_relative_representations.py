@@ -5,6 +5,7 @@ import textwrap
 
 import pytest
 
+from farfield import tasks
 from farfield.papers.relative_representations import SETTINGS, study
 from farfield.study.execute import execute, needs
 from farfield.study.stage import VARIABLE
@@ -63,7 +64,7 @@ def test_a_users_task_takes_the_place_of_the_studys(tmp_path, monkeypatch):
                     x = torch.rand(n, 1, 8, 8, generator=generator) * 0.5
                     x[y == 1, :, :4] += 0.5
                     return Table(x=x, y=y, domain=torch.zeros(n, dtype=torch.long))
-                return Task("scans", rows(160), rows(40), {"iid": rows(80)}, Image(1, 8, 8), Classes(2), ("here",))
+                return Task("scans", rows(160), rows(40), {"iid": rows(80), "far": rows(20)}, Image(1, 8, 8), Classes(2), ("here",))
             """
         )
     )
@@ -78,8 +79,9 @@ def test_a_users_task_takes_the_place_of_the_studys(tmp_path, monkeypatch):
 
 
 def test_the_full_preset_names_what_it_needs():
-    found = {need.name: need for need in needs(study, "full")}
-    assert {"hub/trec", "mnist-full", "cora", "hf", "vision"} <= set(found)
-    assert found["hub/trec"].state in ("here", "download", "missing")
-    assert "TREC" in found["hub/trec"].detail or found["hub/trec"].state != "download"
-    assert {"timm:rexnet_100", "hf:google-bert/bert-base-cased"} <= set(found)
+    found = {need.name: need for need in needs(study, "full", {"task": ["hub/trec"]})}
+    assert {"hub/trec", "hf", "vision", "timm:rexnet_100", "hf:google-bert/bert-base-cased"} <= set(found)
+    assert all(need.state in ("here", "download", "missing") for need in found.values())
+    # Its own data set, not another of the family.
+    assert "SetFit/TREC-QC" in found["hub/trec"].detail or found["hub/trec"].state != "download"
+    assert set(study.preset("full").grid["task"]) - {*tasks.names()} == set()

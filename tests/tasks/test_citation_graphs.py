@@ -86,7 +86,7 @@ def test_bad_names_are_refused():
     with pytest.raises(InputError, match="unknown citation graph 'pubmed'; known: citeseer, cora"):
         citation_graph("pubmed")
     graph = CitationGraph(torch.eye(2), torch.zeros(2, 0).long(), torch.arange(2), 2, *[torch.arange(1)] * 4)
-    with pytest.raises(InputError, match="val is 1.0"):
+    with pytest.raises(InputError, match=r"val is 1\.0"):
         graph.random_split(val=1.0)
 
 

@@ -65,7 +65,7 @@ def test_a_pendulum_keeps_its_energy_and_is_swung_up_and_held():
 def test_the_policy_is_odd_and_within_its_limits():
     state = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)) * 4
     torque = pendulum_policy(state)
-    assert torch.allclose(pendulum_policy(-state), -torque) and torque.abs().max() == 2
+    assert torch.allclose(pendulum_policy(-state), -torque) and 1.9 < torque.abs().max() <= 2
     assert torch.allclose(pendulum_policy(state + torch.tensor([2 * math.pi, 0])), torque, atol=1e-3)
 
 

@@ -49,7 +49,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     folder = save(tmp_path / "d", {"text": ["a", "b"], "label": [0, 1]}, {"text": ["c"], "label": [2]})
     with pytest.raises(InputError, match=r"has the labels \[2\], which its training split has not"):
         make("mine", HubSet(folder, "label", text="text"), seed=0)
-    with pytest.raises(InputError, match="unknown column of hf:.* 'labels'; nearest: label"):
+    with pytest.raises(InputError, match=r"unknown column of hf:.* 'labels'; nearest: label"):
         make("mine", HubSet(folder, "labels", text="text"), seed=0)
     with pytest.raises(InputError, match="unknown task 'hub/trek'; nearest: hub/trec"):
         tasks.load("hub/trek")

@@ -2,7 +2,7 @@ import datasets
 import pytest
 
 from farfield.errors import InputError
-from farfield.tasks import load_texts
+from farfield.tasks import Texts, load_texts
 
 
 @pytest.mark.needs_data("tiny-shakespeare")
@@ -15,7 +15,7 @@ def test_tiny_shakespeare_is_one_document():
 
 def test_a_file_is_one_document(tmp_path):
     (tmp_path / "a.txt").write_text("été\n", encoding="utf-8")
-    assert list(load_texts(str(tmp_path / "a.txt")).train) == ["été\n"]
+    assert load_texts(str(tmp_path / "a.txt")) == Texts(["été\n"], None)
 
 
 def test_a_hub_data_set_has_a_document_a_row_and_can_be_gone_over_again(tmp_path):

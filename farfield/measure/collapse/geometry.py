@@ -16,7 +16,11 @@ from farfield.measure.collapse.spread import Gather, Spread
 
 @dataclass(frozen=True)
 class Equinorm:
-    """Lengths of the centred class means: ``norms`` as they are, ``logs`` their natural logarithms."""
+    """Lengths of the centred class means: ``norms`` as they are, ``logs`` their natural logarithms, each as a `Spread`.
+
+    >>> Equinorm(norms=Spread(2.0, 1.0, 0.5), logs=Spread(0.5, 0.3, 1.1)).norms.cv
+    0.5
+    """
 
     norms: Spread
     logs: Spread

@@ -12,6 +12,9 @@ class Spread:
 
     ``cv`` is 0 where all numbers are the same, else inf where their mean is 0. Where one of the numbers is infinite, all
     three are (with the mean's sign).
+
+    >>> Spread(mean=2.0, var=1.0, cv=0.5).cv
+    0.5
     """
 
     mean: float

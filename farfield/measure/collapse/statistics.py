@@ -28,6 +28,11 @@ class ClassMoments:
     - ``index`` (K,): which class each row is, ascending.
     - ``within``: (d, d) covariance of the deviations from the class means, pooled over all examples, also those of classes
       that were left out; None where it was not asked for.
+
+    >>> import numpy as np
+    >>> two = ClassMoments(np.eye(2), np.array([3, 1]), np.array([0.4, 0.0]), np.full(2, 0.5), np.arange(2))
+    >>> round(two.within_trace, 6)
+    0.3
     """
 
     means: Array
@@ -196,8 +201,8 @@ class ClassStatistics:
                 )
             var = self._deviations[index] / counts
         else:
-            # Rounding can end a hair below 0.
-            var = (self._squares[index] / counts - shifted.square().sum(1)).clamp(min=0)
+            # Rounding can end a hair below 0, and a class of one has no spread at all.
+            var = (self._squares[index] / counts - shifted.square().sum(1)).clamp(min=0).where(counts > 1, 0)
         within = None
         if self._products is not None:
             n = self._counts.clamp(min=1)[:, None]

@@ -62,15 +62,17 @@ def cdnv_averages(
     sums = dict.fromkeys(exponents, 0.0)
     bins = {e: torch.zeros(2 * _OCTAVES * _BINS, dtype=torch.long, device=m.device) for e in exponents}
     for rows, columns, squared, keep in pairs(m, tile):
-        half = flat((v[rows, None] + v[columns]) / 2, keep)
-        squared = flat(squared, keep)
+        half, squared = flat((v[rows, None] + v[columns]) / 2, keep), flat(squared, keep)
+        # Classes that lie on one point cannot be told apart, however narrow they are.
+        same = squared <= 0
+        if median:
+            log_half, log_squared = half.log2(), squared.log2()
         for e in exponents:
             ratio = half / (squared if e == 1 else squared**e)
-            # Classes that lie on one point cannot be told apart, however narrow they are.
-            ratio = ratio.where(squared > 0, math.inf)
-            sums[e] += float(ratio.sum())
+            sums[e] += float(ratio.masked_fill_(same, math.inf).sum())
             if median:
-                at = ((ratio.log2_() + _OCTAVES) * _BINS).clamp_(0, len(bins[e]) - 1).long()
+                logs = torch.sub(log_half, log_squared, alpha=e).masked_fill_(same, math.inf)
+                at = logs.add_(_OCTAVES).mul_(_BINS).clamp_(0, len(bins[e]) - 1).long()
                 bins[e] += torch.bincount(at, minlength=len(bins[e]))
     n = len(m) * (len(m) - 1) // 2
     return {e: (sums[e] / n, _middle(bins[e], n) if median else math.nan) for e in exponents}

@@ -22,6 +22,10 @@ class DimensionEstimate:
 
     **Fields:** ``value``; ``standard_error`` of sampling (not of the bias, which grows with the dimension); ``n``: points that
     were used; ``copies``: rows that were left out as copies of another.
+
+    >>> found = DimensionEstimate(value=4.0, standard_error=0.1, n=500, copies=0)
+    >>> f"{found.value} +- {1.96 * found.standard_error:.2f}"
+    '4.0 +- 0.20'
     """
 
     value: float

@@ -16,6 +16,10 @@ class ScalingFit:
 
     **Fields:** ``slope``: 1 where the loss falls as ``N^(-1/d)``, above 1 where it falls faster; ``constant``: K_L; ``r2``: the
     share of the variance of ``ln L - ln max(1, K_F)`` that is explained; ``n``: runs that were fitted.
+
+    >>> fit = ScalingFit(slope=1.0, constant=2.0, r2=0.9, n=12)
+    >>> fit.predict(100, d=1) > fit.predict(200, d=1), fit.predict(100, d=2) > fit.predict(100, d=1)
+    (True, True)
     """
 
     slope: float

@@ -1,8 +1,10 @@
 """Representational dissimilarity matrices: how far apart a representation puts every two of n stimuli."""
 
 import math
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,10 +15,10 @@ from farfield.measure._arrays import Array, like, tensor
 Metric = Literal["euclidean", "correlation", "cosine"]
 METRICS = ("euclidean", "correlation", "cosine")
 # Numbers of a tile of distances: small enough for the processor's cache, large enough for a fast matrix product.
-TILE = 2**19
+TILE = 2**18
 # With up to so many columns scipy's own loop is faster than a matrix product.
 FEW_COLUMNS = 16
-# A squared distance below this share of the squared lengths has lost digits in the matrix product, and is computed anew.
+# A squared distance below this share of the sum of both squared lengths has lost digits in the matrix product, and is computed anew.
 CLOSE = {torch.float64: 1e-4, torch.float32: 1e-2}
 
 
@@ -49,31 +51,115 @@ def rdm(
     if metric not in METRICS:
         raise unknown_name("metric", str(metric), METRICS)
     values = tensor(acts, "acts", rows=2, dtype=dtype)
-    flat, scale = None, 1.0
     if metric == "euclidean":
-        exact, scale = _scaled(values)
-        if exact.shape[1] <= FEW_COLUMNS and exact.device.type == "cpu" and exact.dtype == torch.float64:
-            return like(_by_scipy(exact).mul_(scale), acts)
-        # Around their mean, which loses fewer digits in the products.
-        rows = exact - exact.mean(0)
+        return like(_euclidean(values), acts)
+    rows = _directions(values, centred=metric == "correlation")
+    flat = _without_direction(values, metric)
+    if flat is not None:
+        rows[flat] = 0
+    # Half the squared difference of rows of length 1 is 1 - cosine.
+    found = _half_squares(rows, rows, rows.new_full((len(rows),), 0.5), flat)
+    return like(found.clamp_(0, 2), acts)
+
+
+def _euclidean(values: Tensor) -> Tensor:
+    """Return the condensed Euclidean distances."""
+    exact, scale = _scaled(values)
+    n, d = exact.shape
+    if d <= FEW_COLUMNS and exact.device.type == "cpu" and exact.dtype == torch.float64:
+        found = _by_scipy(exact)
     else:
-        exact = rows = _directions(values, centred=metric == "correlation")
-        flat = _without_direction(values, metric)
-        if flat is not None:
-            rows[flat] = 0
+        # Around their mean, which loses fewer digits. The sum as a product is several times faster.
+        rows = exact - (exact.new_ones(n) @ exact).div_(n)
+        half = torch.linalg.vector_norm(rows, dim=1).square_().mul_(0.5)
+        found = _half_squares(rows, exact, half, None).mul_(2).sqrt_()
+    return found if scale == 1 else found.mul_(scale)
+
+
+def _scaled(values: Tensor) -> tuple[Tensor, float]:
+    """Return values whose squares neither overflow nor vanish, and their scale: a power of two, which changes no digit."""
+    low, high = values.aminmax()
+    largest = max(-float(low), float(high))
+    edge = torch.finfo(values.dtype).max ** 0.25
+    if largest == 0 or 1 / edge < largest < edge:
+        return values, 1.0
+    scale = math.ldexp(1.0, min(1023, math.frexp(largest)[1]))
+    return values / scale, scale
+
+
+def _half_squares(rows: Tensor, exact: Tensor, half: Tensor, flat: Tensor | None) -> Tensor:
+    """Return half the squared differences of every two rows, condensed.
+
+    **Arguments:** ``rows``, and the same ``exact`` up to a shift, where those close to each other have more digits; ``half``
+    the square of each row's length; ``flat``: which rows have no direction, so that two of them are at 0.
+    """
     n = len(rows)
     found = rows.new_empty(n * (n - 1) // 2)
-    # At least a few tiles, since what lies left of a tile is not computed.
-    height = max(1, min(-(-n // 4), TILE // n))
-    done = 0
+    limit = CLOSE[rows.dtype] * 2 * float(half.max())
+    for top, bottom, tile in _tiles(rows, half):
+        part = found[_start(top, n) : _start(bottom, n)]
+        _right_of_diagonal(tile, part)
+        if len(part) and part.amin() < limit:
+            _compute_anew(part, top, bottom, exact, half, limit)
+        if flat is not None:
+            _meet(part, top, bottom, flat)
+    return found
+
+
+def _start(i: Any, n: int) -> Any:
+    """Return where the pairs (i, i + 1), (i, i + 2), ... begin in the condensed form."""
+    return i * (2 * n - i - 1) // 2
+
+
+def _tiles(rows: Tensor, half: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+    """Yield top, bottom and the half squared differences of rows top..bottom to rows top..n, which the next tile overwrites."""
+    n, d = rows.shape
+    if n * n <= TILE and rows.device.type == "cpu":
+        # numpy sees that the two factors are one, and does half of the work.
+        own = rows.numpy()
+        yield 0, n, torch.from_numpy(own @ own.T).neg_().add_(half).add_(half[:, None])
+        return
+    # With the squares in two further columns the product is the whole of |x|^2 / 2 + |y|^2 / 2 - x y.
+    right = torch.cat([rows, half[:, None], half.new_ones(n, 1)], 1)
+    left = right.neg()
+    left[:, d], left[:, d + 1] = 1, half
+    # At least some tiles, since what lies left of a tile is not computed.
+    height = max(1, min(-(-n // 8), TILE // n))
+    space = rows.new_empty(height * n)
     for top in range(0, n - 1, height):
-        tile = _tile(rows, exact, slice(top, min(top + height, n)), flat, metric == "euclidean")
-        # Row r of the tile starts at stimulus top; its pairs are those to its right.
-        pieces = [row[r + 1 :] for r, row in enumerate(tile.unbind(0))]
-        size = sum(map(len, pieces))
-        torch.cat(pieces, out=found[done : done + size])
-        done += size
-    return like(found.mul_(scale) if scale != 1 else found, acts)
+        bottom = min(top + height, n)
+        tile = space[: (bottom - top) * (n - top)].view(bottom - top, n - top)
+        yield top, bottom, torch.mm(left[top:bottom], right[top:].T, out=tile)
+
+
+def _right_of_diagonal(tile: Tensor, part: Tensor) -> None:
+    """Copy the pairs of a tile: row r stands for stimulus top + r, and its pairs are with the stimuli to its right."""
+    if tile.device.type == "cpu":
+        # Views of numpy cost a fifth of torch's.
+        np.concatenate([row[r + 1 :] for r, row in enumerate(tile.numpy())], out=part.numpy())
+    else:
+        torch.cat([row[r + 1 :] for r, row in enumerate(tile.unbind(0))], out=part)
+
+
+def _compute_anew(part: Tensor, top: int, bottom: int, exact: Tensor, half: Tensor, limit: float) -> None:
+    """Put half the squared lengths of differences in the place of products that lost their digits."""
+    at = (part < limit).nonzero()[:, 0]
+    begins = _start(torch.arange(top, bottom, device=part.device), len(exact)) - _start(top, len(exact))
+    row = torch.searchsorted(begins, at, right=True) - 1
+    i = row + top
+    j = at - begins[row] + i + 1
+    close = part[at] < CLOSE[exact.dtype] * (half[i] + half[j])
+    at_once = max(1, TILE // exact.shape[1])
+    for where, a, b in zip(*(index[close].split(at_once) for index in (at, i, j))):
+        part[where] = (exact[a] - exact[b]).square_().sum(1).mul_(0.5)
+
+
+def _meet(part: Tensor, top: int, bottom: int, flat: Tensor) -> None:
+    """Put two rows without direction at 0."""
+    n, every = len(flat), flat.nonzero()[:, 0]
+    i = every[(every >= top) & (every < bottom), None]
+    j = every[None, :].expand(len(i), -1)
+    part[(_start(i, n) - _start(top, n) + j - i - 1)[j > i]] = 0
 
 
 def _by_scipy(rows: Tensor) -> Tensor:
@@ -82,19 +168,11 @@ def _by_scipy(rows: Tensor) -> Tensor:
     return torch.from_numpy(pdist(rows.numpy()))
 
 
-def _scaled(values: Tensor) -> tuple[Tensor, float]:
-    """Return values of at most 1, so that no square can overflow, and the scale: a power of two, which changes no digit."""
-    largest = float(values.abs().max())
-    if largest == 0:
-        return values, 1.0
-    scale = math.ldexp(1.0, min(1023, math.frexp(largest)[1]))
-    return values / scale, scale
-
-
 def _directions(values: Tensor, *, centred: bool) -> Tensor:
     """Return rows of length 1."""
     tiny = torch.finfo(values.dtype).tiny
-    rows = values / values.abs().amax(1, keepdim=True).clamp_(min=tiny)
+    low, high = torch.aminmax(values, dim=1, keepdim=True)
+    rows = values / torch.maximum(-low, high).clamp_(min=tiny)
     if centred:
         rows -= rows.mean(1, keepdim=True)
     return rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_(min=tiny))
@@ -104,36 +182,3 @@ def _without_direction(values: Tensor, metric: str) -> Tensor | None:
     """Return which rows have no direction, None where all have one."""
     flat = (values == 0).all(1) if metric == "cosine" else values.amax(1) == values.amin(1)
     return flat if flat.any() else None
-
-
-def _tile(rows: Tensor, exact: Tensor, at: slice, flat: Tensor | None, euclidean: bool) -> Tensor:
-    """Return the distances of the rows ``at`` to all from there on; for directions half the squared ones, 1 - cosine.
-
-    What stands on and below the diagonal is no pair, and not to be used.
-    """
-    left, right = rows[at], rows[at.start :]
-    if euclidean:
-        length = right.square().sum(1)
-        tile = torch.addmm(length[: len(left), None] + length, left, right.T, alpha=-2)
-        limit = CLOSE[rows.dtype] * 2 * length.max()
-    else:
-        tile = torch.addmm(rows.new_ones(()), left, right.T, alpha=-1)
-        limit = CLOSE[rows.dtype]
-    below = torch.ones(len(left), len(left), dtype=torch.bool, device=rows.device).tril_()
-    tile[:, : len(left)].masked_fill_(below, torch.inf)
-    if tile.amin() < limit:
-        close = tile < (CLOSE[rows.dtype] * (length[: len(left), None] + length) if euclidean else limit)
-        _compute_anew(tile, close, exact[at], exact[at.start :], 1.0 if euclidean else 0.5)
-    if euclidean:
-        return tile.sqrt_()
-    if flat is not None:
-        tile[flat[at, None] & flat[at.start :]] = 0
-    return tile.clamp_(max=2)
-
-
-def _compute_anew(tile: Tensor, close: Tensor, left: Tensor, right: Tensor, factor: float) -> None:
-    """Put the squared lengths of differences, times a factor, in the place of what the product could not tell apart."""
-    i, j = close.nonzero(as_tuple=True)
-    at_once = max(1, TILE // left.shape[1])
-    for a, b in zip(i.split(at_once), j.split(at_once)):
-        tile[a, b] = (left[a] - right[b]).square_().sum(1).mul_(factor)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
-from farfield.measure import ood_alignment, self_duality
+from farfield.measure import SelfDuality, Spread, ood_alignment, self_duality
 
 ORACLE = np.load(Path(__file__).parents[1] / "data" / "linguistic-collapse.npz", allow_pickle=False)
 MEANS, MIDDLE, WEIGHT = ORACLE["means"], ORACLE["global_mean"], ORACLE["W"]
@@ -34,6 +34,11 @@ def test_a_dual_classifier_is_exact():
     found = self_duality(2 * means, means)
     assert (found.error, found.cos.mean, found.cos.cv, found.dist) == pytest.approx((0, 1, 0, 0), abs=1e-7)
     assert self_duality(-means, means).cos.mean == pytest.approx(-1)
+    # Two classes along one axis, all in whole numbers.
+    axis = np.array([[1.0], [-1.0]])
+    found = self_duality(3 * axis, axis)
+    assert found == SelfDuality(found.error, Spread(1.0, 0.0, 0.0), Spread(3.0, 0.0, 0.0), 0.0)
+    assert found.error == pytest.approx(0, abs=1e-12)
     assert self_duality(-means, means).dist == pytest.approx(2)
     assert self_duality(-means, means).error == pytest.approx(2)
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
-from farfield.measure import equinorm, etf_error, interference, uniformity
+from farfield.measure import Spread, equinorm, etf_error, interference, uniformity
+from farfield.measure.collapse import Equinorm
 
 ORACLE = np.load(Path(__file__).parents[1] / "data" / "linguistic-collapse.npz", allow_pickle=False)
 MEANS, MIDDLE = ORACLE["means"], ORACLE["global_mean"]
@@ -130,8 +131,9 @@ def test_documented_limits():
     assert equinorm(line).logs.var == math.inf
     # In many dimensions a Riesz kernel leaves float64, and says inf.
     assert uniformity(np.concatenate([np.eye(3, 2000), np.eye(3, 2000) + 1e-3]), kernel="riesz").mean == math.inf
-    # Orthogonal pairs: products are 0 throughout.
-    assert interference(np.eye(3)).cv == 0
+    # Orthogonal pairs: products are 0 throughout, and all lengths the same.
+    assert interference(np.eye(3)) == Spread(0.0, 0.0, 0.0)
+    assert equinorm(np.eye(3)) == Equinorm(Spread(1.0, 0.0, 0.0), Spread(0.0, 0.0, 0.0))
 
 
 def test_tensors_are_read_as_arrays_are():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from farfield.errors import InputError
-from farfield.measure import ClassStatistics
+from farfield.measure import ClassMoments, ClassStatistics
 
 ORACLE = np.load(Path(__file__).parents[1] / "data" / "linguistic-collapse.npz", allow_pickle=False)
 
@@ -52,7 +52,7 @@ def test_any_split_into_batches_equals_the_direct_formulas(sizes, seed, second):
     x, y = draw(n, seed=seed)
     found = gathered(x, y, sizes if sum(sizes) else [1], second, covariance=True).finish()
     index, means, var, within = direct(x, y)
-    assert found.index.tolist() == index.tolist() and found.counts.sum() == n
+    assert isinstance(found, ClassMoments) and found.index.tolist() == index.tolist() and found.counts.sum() == n
     np.testing.assert_allclose(found.means, means, atol=1e-12)
     np.testing.assert_allclose(found.var, var, atol=1e-8)
     np.testing.assert_allclose(found.within, within, atol=1e-8)

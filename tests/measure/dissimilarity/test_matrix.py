@@ -71,6 +71,13 @@ def test_many_duplicates_take_the_same_way_in_chunks(monkeypatch):
     assert (rdm(x) == 0).sum() == 3 * 190
 
 
+@pytest.mark.parametrize("d", [3, 40])
+@pytest.mark.parametrize("value", [0.0, 0.7, 3.0, 1e200, 1e-310])
+def test_rows_that_are_all_the_same_are_at_zero(d, value):
+    for metric in METRICS:
+        assert rdm(np.full((5, d), value), metric).tolist() == [0] * 10
+
+
 def test_a_row_without_direction_is_at_one_from_the_others_and_at_zero_from_its_like():
     x = np.stack([np.full(5, 0.1), np.arange(5.0), np.zeros(5), np.full(5, 7.0)])
     assert rdm(x, "correlation").tolist() == [1, 0, 0, 1, 1, 0]
