@@ -21,11 +21,11 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
     **Arguments:**
     - ``point``: ``data``: a name, see `farfield.tasks.labelled_arrays`; "omniglot" stands for 20-way one-shot learning of its
-      characters; "task" for the name in ``task``. ``error`` to reach, ``delta`` (how it is found: "min" or "evt"), ``rows`` to measure at
+      characters; "task" for the name in ``task``. ``error`` to reach, ``delta_by`` ("min" or "evt", how delta is found), ``rows`` to measure at
       most, ``train_rows`` for the learners.
     - ``seed``: draws the rows (at most nine tenths of all), the noise, and what is generated.
 
-    **Returns:** ``log10_bits`` (None where the task is ``determined`` by its data), ``m``, ``delta``, ``radius``; ``family``: the name without
+    **Returns** (None where it does not apply): ``log10_bits`` (also None where the task is ``determined`` by its data), ``m``, ``delta``, ``radius``; ``family``: the name without
     options; ``true_dimension`` of a sphere or torus; for images with noise ``held/log10_bits``, with the delta of the clean images;
     where ``train_rows`` is at most half of the rows ``errors`` of the learners and their ``mean_error``.
     """
@@ -42,12 +42,12 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
         x, y = tasks.labelled_arrays(str(name), seed=seed)
         rows = rng.permutation(len(y))[: min(round(0.9 * len(y)), point["rows"])]
         x, y = x[rows], y[rows]
-        result = _numbers(measure.task_difficulty(x, y, point["error"], delta=point["delta"], seed=seed))
+        result = _numbers(measure.task_difficulty(x, y, point["error"], delta=point["delta_by"], seed=seed))
         result["family"] = name.path
         if "noise" in name.options:
             without = {k: v for k, v in name.options.items() if k != "noise"}
             clean, _ = tasks.labelled_arrays(str(parse(name.path).with_options(**without)))
-            delta = measure.min_class_distance(clean[rows], y, point["delta"])
+            delta = measure.min_class_distance(clean[rows], y, point["delta_by"])
             result["held"] = _numbers(measure.task_difficulty(x, y, point["error"], delta=delta, seed=seed))
     if name.path in ("sphere", "torus"):
         result["true_dimension"] = int(name.options["m"])
@@ -85,4 +85,6 @@ def _numbers(found: measure.Difficulty) -> dict[str, Any]:
         "m": found.m,
         "delta": found.delta,
         "radius": found.radius,
+        "true_dimension": None,
+        "mean_error": None,
     }

@@ -45,7 +45,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
     **Arguments:**
     - ``point``: ``case``: "<space> on <data>", or "task" for the ``model``'s networks, and the kernel with the median distance, on the
-      data set ``task``. Spaces: "kernel?sigma=1" (or "median"), the name of a model such as "mlp?hidden=64" for its networks, or
+      data set ``task``; "order" for that kernel on three data sets, ``order``, at one target, ``matched``. Spaces: "kernel?sigma=1" (or "median"), the name of a model such as "mlp?hidden=64" for its networks, or
       "networks", which compares all ``architectures``. Data: see `problem`. ``targets``: errors to reach; ``draws`` from a kernel
       space; ``networks`` trained, for so many ``epochs`` with ``batch_size``; ``device``.
     - ``seed``: of the data, the draws and the networks.
@@ -53,21 +53,27 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     **Returns:** ``nats`` by target (None where no function reaches it), ``mean`` and ``sd`` of the errors; of a kernel space also ``chi2``,
     ``ncx2`` and ``empirical`` nats by target; of networks ``low`` and ``high`` (95 %) by target, ``gamma``, ``ks_p``, ``training_error`` and
     ``errors``; of "networks" ``gap``: by how far the interval of the most demanding architecture lies above that of the least, at the
-    target ``compared``, and ``separated``: the share of pairs with disjoint intervals. ``n`` and ``d`` of the data.
+    target ``compared``, and ``separated``: the share of pairs with disjoint intervals; of "order" the nats of the ``first``, ``second`` and
+    ``third``, and ``step_1``, ``step_2``: by how much they grow. ``n`` and ``d`` of the data.
     """
     if point["case"] == "task":
         data = _task_problem(point, seed)
         broad = kernel(data, parse("kernel?sigma=median"), point, seed)
         narrow = networks(_train(data, point["model"], seed * 1000, point), point)
-        return {"kernel": broad, **narrow, "n": len(data.x)}
+        return {"kernel": broad, **narrow, "n": len(data.x), "d": data.x[0].numel(), "gap": None}
+    if point["case"] == "order":
+        found = ordered(data=list(point["order"]), target=point["matched"], seed=seed, device=point["device"])["nats"]
+        steps = {f"step_{i}": _finite(float(v)) for i, v in enumerate(found.diff(), 1)}
+        return dict(zip(("first", "second", "third"), map(_finite, found.tolist()))) | steps | {"gap": None}
     space, _, name = point["case"].partition(" on ")
     data = problem(name, seed)
-    about = {"n": len(data.x), "d": data.x[0].numel()}
+    about = {"n": len(data.x), "d": data.x[0].numel(), "gap": None}
     if space.startswith("kernel"):
         return kernel(data, parse(space), point, seed) | about
     if space == "networks":
-        found = [networks(_kept(name, model, seed, point), point) for model in point["architectures"]]
-        return _compared(found, str(point["compared"])) | about
+        only = {**point, "targets": [point["compared"]]}
+        found = [networks(_kept(name, model, seed, point), only) for model in point["architectures"]]
+        return about | _compared(found, str(point["compared"]))
     return networks(_kept(name, space, seed, point), point) | about
 
 
@@ -152,6 +158,18 @@ def trained(
     """Return the ``test`` and ``training`` errors of so many networks, each from a beginning of its own."""
     point = {"networks": networks, "epochs": epochs, "batch_size": batch_size, "device": device}
     return _train(problem(data, seed), model, seed * 1000, point)
+
+
+@stage
+def ordered(*, data: list[str], target: float, seed: int, device: str) -> dict[str, Tensor]:
+    """Return the ``nats`` that a target requires of the kernel with the median distance, on each of these data sets."""
+    found = []
+    for name in data:
+        mine = problem(name, seed)
+        x, y, x_test, y_test = (v.double().to(device) for v in (mine.x, mine.y, mine.x_test, mine.y_test))
+        space = measure.GPHypotheses(x, y, measure.median_distance(x))
+        found.append(measure.gp_required_bias(*space.posterior(x_test), y_test, target, base=math.e))
+    return {"nats": torch.tensor(found, dtype=torch.float64)}
 
 
 def _kept(data: str, model: str, seed: int, point: Mapping[str, Any]) -> dict[str, Tensor]:

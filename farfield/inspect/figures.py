@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from farfield.inspect.words import MEASURES
 from farfield.web import svg
 from farfield.web.svg import BASELINE, BEST, FAINT, INK, OTHER, SMALL, WORST
 from farfield.web.wording import distinct, shorten
@@ -62,7 +63,7 @@ def over_layers(results: Results, measures: Sequence[str], label: str, name: str
             at = [parts.index(p) for p in values]
             if len(at) < 2:
                 continue
-            text = label_of(measure) + (f", {shorten(distinct(sources)[s], 18)}" if len(sources) > 1 else "")
+            text = MEASURES[measure].title + (f", {shorten(distinct(sources)[s], 18)}" if len(sources) > 1 else "")
             axes.plot(
                 at, list(values.values()), marker="osD^"[m % 4], markersize=4, linewidth=1.3,
                 color=PALETTE[m % len(PALETTE)], linestyle=STYLES[s % len(STYLES)], label=text,
@@ -78,8 +79,15 @@ def over_layers(results: Results, measures: Sequence[str], label: str, name: str
     step = -(-len(parts) // 14)
     axes.set_xticks(range(0, len(parts), step), shown[::step], rotation=50, ha="right", parse_math=False)
     svg.name_axes(axes, "", label)
-    _key_below(figure, axes, labels, left=50, under=14 + 0.75 * svg.text_width(shown))
+    _key_below(figure, axes, labels, left=50, room=14 + 0.8 * svg.text_width(shown))
     return svg.render(figure, name)
+
+
+def pictured(results: Results) -> list[str]:
+    """Return the representations that get figures of their own: of the layers of a model the last, of others up to six."""
+    mains = [r for r in results["representations"] if not r["only_compared"]]
+    last = {r["source"]: r["name"] for r in mains if r["part"]}
+    return [*last.values(), *(r["name"] for r in mains if not r["part"])][:6]
 
 
 def by_class(results: Results, name: str) -> str | None:
@@ -217,13 +225,6 @@ def _bar(figure: Any, axes: Any, image: Any, label: str) -> None:
     bar.outline.set_visible(False)
 
 
-def label_of(measure: str) -> str:
-    """Return the title of a measure, without what stands in brackets."""
-    from farfield.inspect.words import MEASURES
-
-    return MEASURES[measure].title.partition(" (")[0]
-
-
 def _few(lines: Mapping[str, Any]) -> dict[str, Any]:
     """Of more lines than can be told apart, return evenly many."""
     names = list(lines)
@@ -232,14 +233,14 @@ def _few(lines: Mapping[str, Any]) -> dict[str, Any]:
     return {name: lines[name] for name in names}
 
 
-def _key_below(figure: Any, axes: Any, labels: Sequence[str], *, left: float, under: float = 0) -> None:
-    """Write which line is which below the axes, in two columns, and set the margins."""
+def _key_below(figure: Any, axes: Any, labels: Sequence[str], *, left: float, room: float = 38) -> None:
+    """Write which line is which below the axes and their labels, which need ``room`` points, and set the margins."""
     width, height = figure.get_size_inches()
     columns = 1 if svg.text_width(labels) > 130 else 2
     rows = -(-len(labels) // columns)
-    room = 38 + under + 13 * rows
-    figure.set_size_inches(width, height + (under + 13 * rows) / 72)
-    svg.margins(figure, left=left, right=12, top=10, bottom=room)
+    bottom = room + 6 + 13 * rows
+    figure.set_size_inches(width, height + (bottom - 38) / 72)
+    svg.margins(figure, left=left, right=12, top=10, bottom=bottom)
     handles, _ = axes.get_legend_handles_labels()
     # Set after drawing, so that names are not read as formulas.
     legend = figure.legend(

@@ -314,10 +314,11 @@ def _compare(
     # Layers of one model, or unlike layers of two, are compared by CKA: the rest says little of them.
     full = [(i, j) for i, j in wanted if _alike(everything[i], everything[j])]
     if len(full) > MOST_PAIRS:
-        notes.append(f"Of {len(full)} pairs the first {MOST_PAIRS} were compared in full, the others by CKA alone.")
+        # The last layers are those that are used.
+        notes.append(f"Of {len(full)} pairs the last {MOST_PAIRS} were compared in full, the others by CKA alone.")
     for i, j in wanted:
         pair = (found, everything[i], everything[j], samples[i], samples[j])
-        if (i, j) in full[:MOST_PAIRS]:
+        if (i, j) in full[-MOST_PAIRS:]:
             pairs.agreement(*pair, seed=seed)
         else:
             pairs.cka(*pair, seed=seed)

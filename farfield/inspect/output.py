@@ -46,6 +46,10 @@ def print_result(inspection: Inspection, console: Console) -> None:
         console.print(Text(sentence))
     for pairs, measures in ((False, ALONE), (True, PAIRS)):
         numbers = [n for n in results["numbers"] if (n["against"] is not None) == pairs and n["measure"] in measures]
+        if pairs and any(n["measure"] == "rsa" for n in numbers):
+            # Pairs that were compared by CKA alone are in the report's heat map.
+            full = {(n["representation"], n["against"]) for n in numbers if n["measure"] == "rsa"}
+            numbers = [n for n in numbers if (n["representation"], n["against"]) in full]
         cells = {(n["measure"], n["representation"], n["against"]): n for n in numbers}
         columns = list(dict.fromkeys((n["representation"], n["against"]) for n in numbers))
         shown = [m for m in measures if any(n["measure"] == m for n in numbers)]

@@ -88,7 +88,7 @@ def _charts(results: Results) -> dict[str, Any]:
         # Drawn by us; the drawing library has escaped the names in it.
         return None if svg is None else Markup(svg)
 
-    names = [r["name"] for r in results["representations"]]
+    names = figures.pictured(results)
     matched = results["curves"].get("matching", {})
     return {
         "spectra": safe(figures.spectra(results)),

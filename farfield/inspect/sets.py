@@ -13,7 +13,7 @@ from farfield.inspect.read import Representation
 from farfield.measure import identification_accuracy, rank_minmax, rdm, trsa_grid
 
 # Distances between more rows than this tell layers no better, and a window costs a pass over them.
-ROWS = 200
+ROWS = 100
 STEP = 0.1
 
 

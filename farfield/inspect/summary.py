@@ -22,7 +22,14 @@ def summary(results: Results) -> list[str]:
     """
     found = _Index(results)
     names = [r["name"] for r in results["representations"] if not r["only_compared"]]
-    sentences = [_form(found, name) for name in names] if len(names) <= MOST else [_many(found, names)]
+    if len(names) <= MOST:
+        sentences = [_form(found, name) for name in names]
+    else:
+        sources = list(
+            dict.fromkeys(r["source"] for r in results["representations"] if not r["only_compared"] and r["part"])
+        )
+        by_source = [[r["name"] for r in results["representations"] if r["source"] == s] for s in sources]
+        sentences = [_many(found, of_one) for of_one in by_source or [names]][:MOST]
     if results["labels"] is not None:
         sentences += [s for name in names[:MOST] if (s := _read_out(found, name))] if len(names) <= MOST else []
         sentences += [s for name in names if len(names) <= MOST and (s := _collapsed(found, name))]
@@ -66,18 +73,18 @@ def _form(found: _Index, name: str) -> str:
 
 
 def _many(found: _Index, names: Sequence[str]) -> str:
-    text = f"{len(names)} representations of {found.text(names[0], 'rows')} rows"
+    text = f"From {names[0]} to {names[-1]}"
     parts = []
     for measure, what in (
         ("participation_ratio", "the participation ratio goes"),
         ("dimension_mle", "the intrinsic dimension"),
-        ("linear_probe", "what a linear classifier reads out"),
+        ("linear_probe", "what a linear classifier tells"),
         ("cdnv", "the width of the classes (CDNV)"),
     ):
         known = [n for name in names if (n := found.get(name, measure))]
         if len(known) > 1:
             first, last = known[0], known[-1]
-            parts.append(f"{what} from {written(first)} in the first to {written(last)} in the last")
+            parts.append(f"{what} from {written(first)} to {written(last)}")
     return f"{text}: {'; '.join(parts)}." if parts else f"{text}."
 
 
@@ -106,7 +113,7 @@ def _collapsed(found: _Index, name: str) -> str:
 def _agreement(found: _Index) -> list[str]:
     full = [n for n in found.pairs if n["measure"] == "rsa"]
     sentences = []
-    for n in full[:MOST]:
+    for n in full[-MOST:]:
         a, b = n["representation"], n["against"]
         cka = found.get(a, "linear_cka", b)
         # How far it is from chance on the way to equality.
@@ -130,7 +137,9 @@ def _warnings(found: _Index, names: Sequence[str]) -> list[str]:
 
     def those(measure: str, above: float) -> str:
         which = [name for name in names if (found.value(name, measure) or 0) > above]
-        return ", ".join(which[:MOST]) + (f" and {len(which) - MOST} more" if len(which) > MOST else "")
+        if len(which) > MOST:
+            return f"{len(which)} of {len(names)}, such as {which[-1]}"
+        return ", ".join(which)
 
     sentences = []
     rows = found.value(names[0], "rows") or 0

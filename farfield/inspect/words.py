@@ -250,9 +250,12 @@ def written(number: Mapping[str, Any] | None, key: str = "value") -> str:
     kind = MEASURES[number["measure"]].kind
     if kind == "share":
         return f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
-    if kind == "count" or (abs(value) >= 1000 and value == round(value)):
+    if kind == "count":
         return f"{round(value):,}"
-    small = abs(value) < 0.0005
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    text = f"{value:.1e}" if small and value else f"{value:.{digits}f}"
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 0.0005:
+        text = f"{value:.1e}"
+    else:
+        digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
+        text = f"{value:,.{digits}f}"
     return text.replace("-", "\N{MINUS SIGN}")

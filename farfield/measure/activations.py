@@ -19,6 +19,7 @@ from farfield.measure._rows import File, Memory, mapped
 from farfield.nn.evaluating import evaluating
 
 INDEX = "activations.json"
+LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 @torch.no_grad()
@@ -136,7 +137,8 @@ def layer_names(model: nn.Module, layers: str | Sequence[str] | None = None) -> 
     """Return the names of the layers that names and patterns stand for, pattern after pattern.
 
     **Arguments:** ``layers``: as for `activations`. None: the blocks of the model, that is its parts, where lists of layers
-    (``Sequential``, ``ModuleList``) and whatever holds a ``ModuleList`` are taken apart.
+    (``Sequential``, ``ModuleList``), and parts of which such a list is nearly all, are taken apart, but not modules that
+    are repeated in a list.
 
     Raises InputError where a name or pattern stands for no layer, with the nearest names.
 
@@ -168,13 +170,21 @@ def _expression(pattern: str) -> str:
 
 
 def _blocks(model: nn.Module, prefix: str = "") -> Iterator[str]:
+    kinds = [type(child) for child in model.children()]
     for name, child in model.named_children():
-        lists = isinstance(child, nn.Sequential | nn.ModuleList | nn.ModuleDict)
-        holds = any(isinstance(module, nn.ModuleList) for module in child.modules())
-        if (lists or holds) and len(list(child.children())):
+        # What comes several times in a list is a block, whatever it is made of.
+        repeated = isinstance(model, LISTS) and kinds.count(type(child)) > 1
+        if isinstance(child, LISTS) or (not repeated and _is_mostly_layers(child)):
             yield from _blocks(child, f"{prefix}{name}.")
-        elif not lists:
+        else:
             yield prefix + name
+
+
+def _is_mostly_layers(module: nn.Module) -> bool:
+    """Return whether a module is a wrapper around a list of layers, as an encoder is, and not a layer that holds a small one."""
+    size = sum(p.numel() for p in module.parameters())
+    lists = [child for child in module.modules() if isinstance(child, LISTS)]
+    return size > 0 and any(sum(p.numel() for p in each.parameters()) >= 0.75 * size for each in lists)
 
 
 class _Recorder:

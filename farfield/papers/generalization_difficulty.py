@@ -42,7 +42,7 @@ SHOWN = (
     *PARTIAL,
 )
 SMOKE = ("digits?noise=0.1", *SPHERES[:2], *TORI[:1], "digits?classes=0,1", "digits?classes=3,8")
-SETTINGS = {"error": 0.01, "rows": 1500, "delta": "min", "train_rows": 100}
+SETTINGS = {"error": 0.01, "rows": 1500, "delta_by": "min", "train_rows": 100}
 BITS = "inductive-bias complexity, log10 bits"
 
 # The paper's figures, in bits.
@@ -100,7 +100,7 @@ study = Study(
         "full": Preset(
             seeds=5,
             grid={"data": ("task",), "task": ("mnist-full", "cifar10", "omniglot")},
-            settings={**SETTINGS, "rows": 60_000, "delta": "evt", "train_rows": 10_000},
+            settings={**SETTINGS, "rows": 60_000, "delta_by": "evt", "train_rows": 10_000},
         ),
     },
     metrics={"log10_bits": BITS, "m": "dimension", "delta": "smallest class distance", "mean_error": "learners' error"},

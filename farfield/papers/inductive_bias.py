@@ -10,7 +10,7 @@ digits and other images, a pendulum's feedback.
 3. The CNN has GroupNorm and one hidden layer (`farfield.nn.CNN`); networks standardise their inputs, kernels take [0, 1].
 4. Bias grows with the number of test values: compare at the same test set only, as here, or about the same (95 images).
 5. Few-shot: one episode of 5-way 1-shot, 5 training images, by the kernel on pixels; the paper's size is not stated.
-6. CIFAR-10 and MNIST by 300 training and 95 test images here; where CIFAR-10 is a JPEG copy the report says so.
+6. CIFAR-10 and MNIST by 300 training and 95 test images here (of CIFAR-10 a JPEG copy, where that is what is found).
 """
 
 from farfield.compare.hypotheses import bias_curves, error_histograms, trial
@@ -29,10 +29,9 @@ BY_SIZE = {
     "kernel": tuple(f"kernel?sigma=median on digits?n={n}" for n in SIZES),
     "networks": tuple(f"{NETWORKS[0]} on digits?n={n}" for n in SIZES),
 }
-MNIST, CIFAR10 = (f"kernel?sigma=median on {d}?n=300&test=95" for d in ("mnist", "cifar10"))
 EPISODE, PENDULUM = "kernel?sigma=median on omniglot?ways=5", "kernel?sigma=0.3 on pendulum?n=300"
 CASES = (*SINES, *KERNELS, REDUCED, *TRAINED, f"networks on {DIGITS}", *BY_SIZE["kernel"], *BY_SIZE["networks"])
-CASES = tuple(dict.fromkeys((*CASES, MNIST, CIFAR10, EPISODE, PENDULUM)))
+CASES = tuple(dict.fromkeys((*CASES, EPISODE, PENDULUM, "order")))
 SETTINGS = {
     "targets": TARGETS,
     "draws": 2000,
@@ -41,9 +40,12 @@ SETTINGS = {
     "batch_size": 32,
     "architectures": NETWORKS,
     "compared": 0.02,
+    "order": ("mnist?n=300&test=95", "cifar10?n=300&test=95", "omniglot?ways=5"),
+    "matched": 0.05,
     "device": "cpu",
 }
-SMALL_NETWORKS = {**SETTINGS, "networks": 8, "epochs": 3, "draws": 200, "architectures": NETWORKS[:2]}
+SMOKE = {**SETTINGS, "networks": 8, "epochs": 3, "draws": 200, "architectures": NETWORKS[:2]}
+SMOKE["order"] = ("digits?n=100&test=50&pca=8", "digits?n=100&test=50", "digits?n=20&test=50")
 NAMES = dict(zip(NETWORKS, ("MLP, 64 wide", "MLP, 64 wide, 2 deeper", "MLP, 16 wide", "CNN")))
 
 
@@ -62,14 +64,14 @@ study = Study(
     presets={
         "smoke": Preset(
             seeds=2,
-            grid={"case": (*SINES[1:3], KERNELS[0], TRAINED[0], f"networks on {DIGITS}")},
-            settings=SMALL_NETWORKS,
+            grid={"case": (*SINES[1:3], KERNELS[0], TRAINED[0], f"networks on {DIGITS}", "order")},
+            settings=SMOKE,
         ),
         "small": Preset(seeds=5, settings=SETTINGS),
         "full": Preset(
             seeds=5,
             grid={
-                "case": ("task",),
+                "case": ("task", "order"),
                 "task": ("mnist-full", "cifar10", "omniglot"),
                 "model": ("mlp?hidden=512&depth=2", "cnn?width=32", "resnet?depth=3", "vit"),
             },
@@ -79,6 +81,7 @@ study = Study(
                 "networks": 50,
                 "epochs": 20,
                 "batch_size": 64,
+                "order": ("mnist-full?n=10000&test=1000", "cifar10?n=10000&test=1000", "omniglot?ways=5"),
                 "rows": 10_000,
                 "test_rows": 1000,
                 "device": "cuda",
@@ -145,20 +148,16 @@ study = Study(
             reported="differences between widths, depths and architectures; no figure at hand",
             scale="32 trainings of each; the tail below them is the fit's word.",
         ),
-        greater(
-            CIFAR10,
-            than=MNIST,
-            metric="nats/0.05",
-            along="case",
+        at_least(
+            "step_1",
+            0,
             unit="nats",
             says="CIFAR-10 requires more bias than MNIST at a matched target.",
             reported="in this order, as by the earlier measure of difficulty",
         ),
-        greater(
-            EPISODE,
-            than=CIFAR10,
-            metric="nats/0.05",
-            along="case",
+        at_least(
+            "step_2",
+            0,
             unit="nats",
             says="Few-shot learning requires more bias than CIFAR-10 at a matched target.",
             reported="in this order, as by the earlier measure of difficulty",

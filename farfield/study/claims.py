@@ -174,7 +174,7 @@ def at_least(
     """
 
     def judge(records: pd.DataFrame) -> Judgement:
-        values = only(records, where).groupby("seed")[metric].mean().dropna()
+        values = _per_seed(records, where, metric)
         if len(values) < 2:
             return _undecided(len(values), metric)
         mean, low, high, _ = mean_interval(values)
@@ -204,7 +204,7 @@ def within(
     """
 
     def judge(records: pd.DataFrame) -> Judgement:
-        values = only(records, where).groupby("seed")[metric].mean().dropna()
+        values = _per_seed(records, where, metric)
         if len(values) < 2:
             return _undecided(len(values), metric)
         mean, lower, upper, _ = mean_interval(values)
@@ -282,6 +282,7 @@ def _rank_correlation(
         from scipy import stats
 
         values = []
+        _need(records, x, y)
         for _, rows in only(records, where).dropna(subset=[x, y]).groupby("seed"):
             if rows[x].nunique() > 1 and rows[y].nunique() > 1:
                 values.append(sign * float(stats.spearmanr(rows[x], rows[y]).statistic))
@@ -303,11 +304,21 @@ def only(records: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame
     2
     """
     for axis, value in (where or {}).items():
-        if axis not in records:
-            raise InputError(f"the records have no column {axis!r}; they have {', '.join(map(str, records.columns))}")
+        _need(records, axis)
         wanted = list(value) if isinstance(value, list | tuple | set) else [value]
         records = records[records[axis].isin(wanted)]
     return records
+
+
+def _per_seed(records: pd.DataFrame, where: Mapping[str, Any] | None, metric: str) -> pd.Series:
+    _need(records, metric)
+    return only(records, where).groupby("seed")[metric].mean().dropna()
+
+
+def _need(records: pd.DataFrame, *columns: str) -> None:
+    for column in columns:
+        if column not in records:
+            raise InputError(f"the records have no column {column!r}; they have {', '.join(map(str, records.columns))}")
 
 
 def by_seed(records: pd.DataFrame, metric: str, along: str, values: Sequence[str]) -> pd.DataFrame:
@@ -323,9 +334,7 @@ def by_seed(records: pd.DataFrame, metric: str, along: str, values: Sequence[str
     >>> by_seed(rows, "far", "method", ["a", "b"]).loc[0].tolist()
     [0.5, 0.7]
     """
-    for column in (metric, along):
-        if column not in records:
-            raise InputError(f"the records have no column {column!r}; they have {', '.join(map(str, records.columns))}")
+    _need(records, metric, along)
     axes = [a for a in records.attrs.get("axes", ()) if a != along and a in records]
     values = list(dict.fromkeys(values))
     used = records[records[along].isin(values)].dropna(subset=[metric])

@@ -77,3 +77,24 @@ def test_digits_are_measured_along_one_training(tmp_path, monkeypatch):
 def test_batches_cover_a_split_once_in_order():
     table = Table(y=torch.arange(7))
     assert torch.cat([b["y"] for b in batches(table, 3)]).tolist() == list(range(7))
+
+
+def test_the_path_of_the_full_preset_with_local_folders(tmp_path, monkeypatch):
+    """GPT-Neo on a data set and a tokenizer of Hugging Face, as on TinyStories but for the size."""
+    import datasets
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "stages"))
+    words = ["<end>", "one", "two", "three", "four"]
+    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<end>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>").save_pretrained(tmp_path / "model")
+    stories = datasets.Dataset.from_dict({"text": ["one two three four"] * 150})
+    datasets.DatasetDict(train=stories, validation=stories.select(range(20))).save_to_disk(tmp_path / "stories")
+    settings = SETTINGS | {"text": f"hf:{tmp_path / 'stories'}", "model": f"hf:{tmp_path / 'model'}", "heads": 4}
+    asked = {"width": 16, "depth": 2, "shuffled": False, "seed": 0, "settings": settings}
+    before, after = (language_model(epochs=epochs, **asked) for epochs in (0, 20))
+    # Five tokens to a story, its end among them; the first of the text is no label.
+    assert int(before["examples"]) == (750 - 1) // 7 * 7 and int(before["classes"]) == 5
+    assert float(before["loss"]) == pytest.approx(math.log(5), abs=0.2) and float(after["loss"]) < 0.1

@@ -43,6 +43,13 @@ def tokens():
     return {"input_ids": ids * mask, "attention_mask": mask}
 
 
+@pytest.fixture
+def image_task():
+    zeros = torch.zeros(9, dtype=torch.long)
+    rows = Table(x=torch.rand(9, 1, 8, 8, generator=torch.Generator().manual_seed(3)), y=zeros, domain=zeros)
+    return Task("t", rows, rows, {"iid": rows}, Image(1, 8, 8), Classes(2), ("a",))
+
+
 class Positions(nn.Module):
     """Gives its input, (n, t, d) or (n, d, h, w), to a layer that changes nothing, with a mask where it is given."""
 
@@ -218,6 +225,15 @@ def test_default_layers_are_the_blocks(bert, network):
     assert layer_names(nn.Linear(1, 1)) == [""]
 
 
+def test_default_layers_stop_at_residual_blocks(image_task):
+    layers = layer_names(load("resnet?depth=2", image_task))
+    assert [name for name in layers if "blocks" in name] == [f"encoder.1.blocks.{i}" for i in range(6)]
+    assert layers[-1] == "head"
+    layers = layer_names(load("vit", image_task))
+    assert [name for name in layers if "blocks" in name] == [f"encoder.1.blocks.{i}" for i in range(3)]
+    assert "encoder.1.layers.8" in layer_names(load("cnn", image_task))
+
+
 def test_patterns():
     model = nn.ModuleDict({"a": nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU())), "b": nn.ReLU()})
     assert layer_names(model, "a.*") == ["a.0", "a.1"]
@@ -226,10 +242,9 @@ def test_patterns():
     assert "" not in layer_names(model, "**")
 
 
-def test_what_goes_into_the_head_is_what_the_library_calls_features():
-    rows = Table(x=torch.rand(9, 1, 8, 8), y=torch.zeros(9, dtype=torch.long), domain=torch.zeros(9, dtype=torch.long))
-    task = Task("t", rows, rows, {"iid": rows}, Image(1, 8, 8), Classes(2), ("a",))
-    model = load("cnn", task)
+def test_what_goes_into_the_head_is_what_the_library_calls_features(image_task):
+    rows = image_task.train
+    model = load("cnn", image_task)
     found = activations(model, rows, "head:input")["head:input"]
     with torch.no_grad():
         features, _ = features_and_logits(model.eval(), rows[slice(0, 9)]["x"])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
@@ -24,6 +24,7 @@ def test_it_equals_the_eigenvalues_of_the_definition(d1, d2):
     assert cca(x, y) == pytest.approx(np.mean(expected**2)) and cca(y, x) == pytest.approx(cca(x, y))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100), st.floats(-50, 50))
 def test_invertible_maps_and_shifts_change_nothing(seed, shift):
     x, y = draw(30, 3, seed), draw(30, 4, seed + 500)

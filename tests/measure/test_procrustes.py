@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import orthogonal_procrustes
 
@@ -27,6 +27,7 @@ def test_it_is_what_is_left_after_turning_one_onto_the_other(n, d1, d2):
     assert procrustes_distance(draw(n, d1), draw(n, d2, 1)) == pytest.approx(np.linalg.norm(x - y @ turn))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100), st.floats(0.01, 100), st.floats(-20, 20))
 def test_rotation_scale_and_shift_change_nothing(seed, scale, shift):
     x, y = draw(15, 3, seed), draw(15, 4, seed + 300)
@@ -36,6 +37,7 @@ def test_rotation_scale_and_shift_change_nothing(seed, scale, shift):
     assert procrustes_distance(moved, x) == pytest.approx(0, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100))
 def test_it_is_a_metric_up_to_the_square_root_of_2(seed):
     x, y, z = (draw(8, d, seed + 1000 * d) for d in (2, 3, 4))

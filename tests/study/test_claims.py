@@ -107,6 +107,9 @@ def test_one_seed_shows_its_difference_and_decides_nothing():
 def test_an_unknown_column_is_an_error_and_not_undecided():
     with pytest.raises(InputError, match="no column 'fare'"):
         greater("tram", than="sam", metric="fare", along="method", **WORDS).judge(frame(sam=[1, 2], tram=[1, 2]))
+    for claim in (at_least("fare", 0, **WORDS), within("fare", 0, 1, **WORDS), correlates("far", "fare", **WORDS)):
+        with pytest.raises(InputError, match="no column 'fare'"):
+            claim.judge(frame(sam=[1, 2]))
 
 
 def test_the_other_relations():

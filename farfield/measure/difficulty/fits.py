@@ -99,7 +99,11 @@ def fit_ncx2(errors: np.ndarray, start: Fit | None = None) -> Fit:
     else:
         df, nc = start.parameters["df"], start.parameters["nc"]
         starts = [(0.0, math.log(df), math.sqrt(nc / df))]
-    options = {"xatol": 1e-4, "fatol": 1e-9, "maxiter": 400} if start is None else {"xatol": 1e-3, "fatol": 1e-6}
+    options = (
+        {"xatol": 1e-4, "fatol": 1e-9, "maxiter": 400}
+        if start is None
+        else {"xatol": 0.02, "fatol": 1e-5, "maxiter": 100}
+    )
     best = min((minimize(cost, s, method="Nelder-Mead", options=options) for s in starts), key=lambda found: found.fun)
     df, nc, scale = (float(v) for v in split(best.x))
     found = _chi2(df, nc, scale * mean, "likelihood")

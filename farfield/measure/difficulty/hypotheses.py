@@ -137,6 +137,14 @@ class NetworkErrors:
 
     **Fields:** ``errors`` (n,) of those that count; ``training_errors`` and ``test_errors`` of all that were trained; ``discarded``: how
     many fitted too badly to be in the space.
+
+    >>> loader = [{"x": torch.zeros(1, 1), "y": torch.full((1, 1), 2.0)}]
+    >>> def fits(network, seed):  # leaves a bias of 0, and says that seed 1 does not fit
+    ...     _ = nn.init.zeros_(network.bias)
+    ...     return float(seed == 1)
+    >>> found = network_hypotheses(lambda seed: nn.Linear(1, 1), fits, 3, loader, largest_training_error=0.1)
+    >>> found.errors.tolist(), found.discarded
+    ([4.0, 4.0], 1)
     """
 
     errors: Float[Tensor, " kept"]

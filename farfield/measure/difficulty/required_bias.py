@@ -1,5 +1,6 @@
 """Required inductive bias: how unlikely a function of a hypothesis space is that generalizes to a wanted error."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,6 +28,10 @@ class Bias:
     - ``ks_p``: p value of the Kolmogorov-Smirnov test of the fit; small where the model does not describe the errors.
     - ``sds_below``: how many standard deviations the target lies below the mean of the errors.
     - ``extrapolated``: no error that was seen is as low as the target: the value is the model's word alone.
+
+    >>> found = required_bias(np.linspace(1, 2, 100), 0.5, "gamma")
+    >>> found.extrapolated, round(found.sds_below, 1), found.ci[0] < found.value < found.ci[1]
+    (True, 3.4, True)
     """
 
     value: float
@@ -94,17 +99,9 @@ def required_bias(
             f"the target {target:g} is outside the range of the errors, {values.min():g} to {values.max():g}; the saddlepoint of "
             "draws does not extrapolate"
         )
-    fitted = FITS[model](values)
+    fitted, again = _fits(values.tobytes(), model, resamples, seed)
     value = _bits(fitted, target, unit)
-    rng = np.random.default_rng(seed)
-    low, high = np.quantile(
-        [
-            _bits(FITS[model](v, start=fitted), target, unit)
-            for v in (rng.choice(values, len(values)) for _ in range(resamples))
-        ],
-        (0.025, 0.975),
-        method="nearest",
-    )
+    low, high = np.quantile([_bits(f, target, unit) for f in again], (0.025, 0.975), method="nearest")
     fit = fitted.parameters | {"by": fitted.by, "mean_off": fitted.mean / mean - 1, "sd_off": fitted.sd / sd - 1}
     return Bias(value, (float(low), float(high)), fit, _ks_p(values, fitted), **common)
 
@@ -178,6 +175,14 @@ def provided_bias(broad: Bias | float, narrow: Bias | float) -> float:
     107.5
     """
     return (broad.value if isinstance(broad, Bias) else broad) - (narrow.value if isinstance(narrow, Bias) else narrow)
+
+
+@functools.lru_cache(maxsize=16)
+def _fits(values: bytes, model: str, resamples: int, seed: int) -> tuple[Fit, list[Fit]]:
+    """Return the fit of these errors and those of the bootstrap: several targets need them once."""
+    errors, rng = np.frombuffer(values), np.random.default_rng(seed)
+    fitted = FITS[model](errors)
+    return fitted, [FITS[model](rng.choice(errors, len(errors)), start=fitted) for _ in range(resamples)]
 
 
 def _bits(fitted: Fit, target: float, unit: float) -> float:

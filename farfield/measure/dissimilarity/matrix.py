@@ -32,8 +32,8 @@ def rdm(
       correlates with nothing: its distance is 1 to every other row, and 0 to another such row.
     - ``cosine``: 1 minus the cosine of their angle, from 0 to 2; the same holds for a row of zeros.
 
-    Computed tile by tile from matrix products, so that beside the result (4 GB at n = 32,768 in float64) only some MB are
-    needed. Distances so small that a product loses their digits are computed anew from the difference: equal rows are at
+    Computed tile by tile from matrix products, so that beside the result (4 GB at n = 32,768 in float64) only a few copies of
+    ``acts`` are needed. Distances so small that a product loses their digits are computed anew from the difference: equal rows are at
     exactly 0, and the others agree with pdist to about 1e-11 of their size (1e-4 in float32).
 
     **Arguments:**

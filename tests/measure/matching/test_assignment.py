@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
@@ -48,6 +48,7 @@ def test_the_example_of_two_units_that_want_the_same_partner():
     assert found.greedy == pytest.approx(0.875) and found.matching == pytest.approx(0.825)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.booleans())
 def test_no_other_one_to_one_pairing_has_a_higher_sum(seed, forbid):
     c = draw(5, 5, seed=seed)
@@ -61,6 +62,7 @@ def test_no_other_one_to_one_pairing_has_a_higher_sum(seed, forbid):
     assert sorted(index.tolist()) == [0, 1, 2, 3, 4]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(0, 4), st.integers(0, 100))
 def test_matching_is_at_most_greedy_and_equal_where_partners_differ(d, more, seed):
     c = draw(d, d + more, seed=seed)
@@ -104,6 +106,7 @@ def test_within_one_network_nobody_pairs_with_itself():
     assert semi_match(c)[0].tolist() == bipartite_match(c)[0].tolist() == [0, 1, 2, 3]
 
 
+@settings(deadline=None)
 @given(st.permutations(range(8)))
 def test_cycles_follow_the_permutation(order):
     cycles, lengths = permutation_cycles(np.array(order))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
@@ -41,6 +41,7 @@ def test_it_equals_the_official_edges_and_estimate():
     assert mutual_information(x, y) == pytest.approx(nats, abs=1e-10)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(2, 12), st.booleans())
 def test_it_equals_a_histogram_and_a_loop(seed, bins, correct):
     x, y = rectified(60, seed), rectified(60, seed + 100)
@@ -48,6 +49,7 @@ def test_it_equals_a_histogram_and_a_loop(seed, bins, correct):
     assert mutual_information(x, y, bins, correct=correct) == pytest.approx(by_histogram(x, y, bins, correct), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50))
 def test_increasing_maps_that_keep_zero_and_a_swap_change_nothing(seed):
     x, y = rectified(80, seed), rectified(80, seed + 100) + 0.3 * rectified(80, seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
@@ -27,6 +27,7 @@ def test_orthogonally_mixed_pairs_share_their_planes():
         assert f.one_to_one == pytest.approx(0.5, abs=0.1)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 50))
 def test_canonical_is_that_of_the_data_themselves(p, q, seed):
     a, b = draw(60, p, seed), draw(60, q, seed + 99)

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
@@ -26,6 +26,7 @@ def test_it_equals_the_official_correlations():
     np.testing.assert_allclose(found.between, ORACLE["xcor"], atol=1e-10)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 20), st.sampled_from([1, 3, 4096]))
 def test_any_batches_give_what_numpy_gives_on_all_at_once(sizes, seed, chunk):
     n = sum(sizes) + 1
@@ -56,6 +57,7 @@ def test_maps_are_their_positions_as_rows():
     assert of(a, b, crop_border=1).n == 5 * 2 * 4
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 100), st.floats(-100, 100), st.integers(0, 30))
 def test_scale_and_shift_change_no_correlation(scale, shift, seed):
     a, b = draw(30, 2, seed=seed), draw(30, 2, seed=seed + 50)
