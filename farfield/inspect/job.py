@@ -123,6 +123,7 @@ def inspect(
         found.watch(f"reading {r.name}")
         scans[r.name] = scan(r.rows, r.name)
     n = len(everything[0].rows)
+    _check_memory(everything, min(n, sample))
     at = np.sort(np.random.default_rng([seed, 0]).choice(n, min(n, sample), replace=False))
     if len(at) < n:
         notes.append(
@@ -174,6 +175,8 @@ def _gather(
             )
         if data is None:
             raise InputError("a model needs data: a task to run it on, such as digits/noise")
+        if labels is not None:
+            raise InputError("labels come from the task where a model is given; leave labels out")
         from farfield.inspect.models import read_layers
 
         models = [model] if isinstance(model, str) else list(model)
@@ -181,8 +184,6 @@ def _gather(
         place = None if keep is None else Path(keep)
         read = read_layers(models, data, layers=wanted, pool=pool, split=split, keep=place, watch=watch)
         mains, known, heads, notes = read.representations, read.labels, read.heads, read.notes
-        if labels is not None:
-            raise InputError("labels come from the task where a model is given; leave labels out")
     else:
         if not embeddings:
             raise InputError("there is nothing to inspect; give embeddings, or a model and data")
@@ -281,6 +282,19 @@ def _check(everything: Sequence[Representation], known: Labels | None, heads: Ma
             )
         if head.bias is not None and tuple(head.bias.shape) != wanted[:1]:
             raise InputError(f"the bias of {head.source} has shape {tuple(head.bias.shape)}; expected {wanted[:1]}")
+
+
+def _check_memory(everything: Sequence[Representation], rows: int) -> None:
+    import psutil
+
+    size = 8 * rows * sum(r.rows.shape[1] for r in everything)
+    free = psutil.virtual_memory().available
+    # Copies in float64: the samples, and what a measure makes of two of them.
+    if 2 * size > 0.8 * free:
+        raise InputError(
+            f"{rows:,} rows of {sum(r.rows.shape[1] for r in everything):,} columns need {2 * size / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB of memory are free: give a smaller sample, or pool the columns first"
+        )
 
 
 def _measure(

@@ -55,6 +55,9 @@ def read_layers(
     >>> read_layers(["linear"], "digits/noise", layers=["head"]).representations[0].name
     'linear/head'
     """
+    twice = next((name for name in models if models.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"the model {twice} comes twice")
     task = _task(data)
     rows = _split(task, split)
     y = np.asarray(column(rows, "y"))

@@ -50,6 +50,8 @@ def print_result(inspection: Inspection, console: Console) -> None:
             # Pairs that were compared by CKA alone are in the report's heat map.
             full = {(n["representation"], n["against"]) for n in numbers if n["measure"] == "rsa"}
             numbers = [n for n in numbers if (n["representation"], n["against"]) in full]
+        elif pairs and len(numbers) > MOST:
+            continue
         cells = {(n["measure"], n["representation"], n["against"]): n for n in numbers}
         columns = list(dict.fromkeys((n["representation"], n["against"]) for n in numbers))
         shown = [m for m in measures if any(n["measure"] == m for n in numbers)]

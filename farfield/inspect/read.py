@@ -24,7 +24,7 @@ TABLES = (".csv", ".tsv", ".parquet", ".pq")
 ARRAYS = (".npy", ".npz", ".safetensors")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Representation:
     """A representation of n examples: ``rows`` (n, d), maybe memory-mapped.
 
@@ -39,7 +39,7 @@ class Representation:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Labels:
     """The class of each example: ``y`` (n,) int64, indices into ``classes``; ``source``: where they are from."""
 
@@ -48,7 +48,7 @@ class Labels:
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Head:
     """The linear classifier that reads a representation: ``weight`` (classes, d), ``bias`` (classes,) or None; ``source``."""
 
@@ -209,7 +209,7 @@ def _arrays(file: Path) -> dict[str, Any]:
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (ValueError, OSError, EOFError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if "pickle" in reason.lower() or "Object arrays" in reason:
+        if "pickle" in reason.lower() or "object" in reason.lower():
             reason = "it holds Python objects, which are never unpickled; save it as an array of numbers"
         raise InputError(f"{file} cannot be read: {reason}") from error
 
@@ -304,6 +304,9 @@ def _matrix(values: Any, name: str) -> tuple[Tensor, list[str]]:
 def _as_tensor(values: np.ndarray, name: str) -> Tensor:
     if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
         raise InputError(f"{name} holds {values.dtype} values; expected numbers")
+    if not values.dtype.isnative:
+        # What another kind of machine wrote; this copies it into memory.
+        values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype.kind == "u" and values.dtype.itemsize > 1:
         values = values.astype(np.int64)
     return torch.from_numpy(np.ascontiguousarray(values) if any(s < 0 for s in values.strides) else values)

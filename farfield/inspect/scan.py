@@ -12,7 +12,7 @@ from torch import Tensor
 
 from farfield.errors import InputError
 
-VALUES = 16_000_000  # read at a time
+VALUES = 4_000_000  # read at a time
 
 
 @dataclass(frozen=True)

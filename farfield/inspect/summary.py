@@ -106,7 +106,14 @@ def _collapsed(found: _Index, name: str) -> str:
     width = found.value(name, "cdnv")
     if width is None:
         return ""
-    how = "have largely collapsed" if width < 0.05 else "are well apart" if width < 0.3 else "overlap in width"
+    how = (
+        "have largely collapsed"
+        if width < 0.05
+        else "are well apart"
+        if width < 0.3
+        else "are as wide as they are apart"
+    )
+    how = "lie almost wholly over each other" if width > 2 else how
     return f"{name}: its classes {how} (class-distance normalized variance {found.text(name, 'cdnv')})."
 
 

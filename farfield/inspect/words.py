@@ -83,7 +83,7 @@ MEASURES: Mapping[str, Measure] = {
     "dimension_twonn": Measure(
         "intrinsic dimension (TwoNN)", "dimension", "The same from the ratio of the distances to the two nearest neighbours "
         "alone, so at the finest scale (Facco et al., 2017).",
-        "Near the estimate above. Where it is much higher, noise fills the finest scale.",
+        "Near the estimate above. Much higher where noise fills the finest scale, much lower where rows are nearly copies.",
     ),
     "dimension_by_class": Measure(
         "dimension within classes", "dimension", "Median over classes of the intrinsic dimension (MLE) of the rows of one class.",
@@ -123,8 +123,8 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "knn_accuracy": Measure(
         "10 nearest neighbours", "reading", "Accuracy of the vote of the 10 nearest other rows by cosine, nothing fitted.",
-        "A little below the linear probe. Above it where classes form several clumps; far below where a few directions of "
-        "many matter.",
+        "Within a few percent of the linear probe, on either side. Far above it where classes form several clumps or the "
+        "probe has few rows; far below where a few directions of many matter.",
         "share",
     ),
     "label_sharpness": Measure(
@@ -136,8 +136,8 @@ MEASURES: Mapping[str, Measure] = {
     "cdnv": Measure(
         "NC1: class-distance normalized variance", "collapse", "Width of the classes over the squared distance between them, "
         "averaged over pairs of classes: 0 where every class is a point.",
-        "Above 1 in pixels or early layers, 0.05 to 0.3 in the last layer of a well-trained network, near 0 when "
-        "it was trained far beyond zero error.",
+        "About 1 or more in pixels and early layers, 0.05 to 0.3 in the last layer of a well-trained network, near 0 when it "
+        "was trained far beyond zero error.",
     ),
     "nc1": Measure(
         "NC1: within over between", "collapse", "Covariance within classes measured by that between them, "
@@ -173,7 +173,7 @@ MEASURES: Mapping[str, Measure] = {
     "difficulty": Measure(
         "inductive bias needed (log2 of bits)", "task", "Logarithm of the bits of inductive bias that a learner needs to reach "
         "an error of 1 % on this task, taking the rows as its inputs (Boopathy et al., 2023).",
-        "About 35 to 45 for digits. It says which of two representations of one task is easier, not how "
+        "About 25 to 45 for digits and sentences. It says which of two representations of one task is easier, not how "
         "good a learner is.",
     ),
     "linear_cka": Measure(

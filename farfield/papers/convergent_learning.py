@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farfield.compare.convergence import NETS, trial
 from farfield.study.claims import at_least, exact, greater
 from farfield.study.figures import bars, curves, lines
 from farfield.study.study import Figure, Preset, Study
+from farfield.trials.convergence import NETS, trial
 
 if TYPE_CHECKING:
     import pandas as pd

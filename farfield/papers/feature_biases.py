@@ -14,11 +14,11 @@ ways of training. A transformer tells two equally easy features of a string in e
 from collections.abc import Mapping
 from typing import Any
 
-from farfield.compare import feature_learning, feature_order
 from farfield.study.claims import Claim, at_least, greater
 from farfield.study.figures import PALETTE, bars
 from farfield.study.list_lines import list_lines
 from farfield.study.study import Preset, Study
+from farfield.trials import feature_learning, feature_order
 
 XOR3 = {"easy": ("bit", 0), "hard": ("xor", (1, 2, 3))}
 LETTERS = {"a": ("contains", 3), "b": ("contains", 5)}

@@ -18,10 +18,10 @@ from itertools import pairwise
 import numpy as np
 
 from farfield import measure
-from farfield.compare.difficulty import sensitivity, trial
 from farfield.study.claims import correlates, exact, greater
 from farfield.study.figures import bars, scatter
 from farfield.study.study import Preset, Study
+from farfield.trials.difficulty import sensitivity, trial
 
 PAIRS = tuple(f"digits?classes={a},{b}" for a in range(10) for b in range(a + 1, 10))
 SPHERES = tuple(f"sphere?m={m}&resolution=0.3" for m in range(1, 7))

@@ -13,9 +13,9 @@ digits and other images, a pendulum's feedback.
 6. CIFAR-10 and MNIST by 300 training and 95 test images here (of CIFAR-10 a JPEG copy, where that is what is found).
 """
 
-from farfield.compare.hypotheses import bias_curves, error_histograms, trial
 from farfield.study.claims import at_least, exact, greater, increases_along
 from farfield.study.study import Preset, Study
+from farfield.trials.hypotheses import bias_curves, error_histograms, trial
 
 TARGETS = (0.1, 0.05, 0.02, 0.01, 0.001)
 NETWORKS = ("mlp?hidden=64&depth=1", "mlp?hidden=64&depth=3", "mlp?hidden=16&depth=1", "cnn")

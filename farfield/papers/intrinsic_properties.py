@@ -15,11 +15,11 @@ are measured, a network is trained, and its test loss, its loss to an attack and
 from functools import partial
 from itertools import combinations
 
-from farfield.compare.properties import trial
-from farfield.compare.property_figures import cloud
 from farfield.study.claims import at_least, correlates, increases_along, within
 from farfield.study.figures import lines, scatter
+from farfield.study.property_figures import cloud
 from farfield.study.study import Preset, Study
+from farfield.trials.properties import trial
 
 MANIFOLDS = tuple(f"latent-manifold?d={d}&frequency={w}" for d in (2, 4, 8, 16) for w in (1, 2))
 MARGINS = tuple(f"latent-manifold?d=4&frequency=1&margin={m}" for m in (0, 0.1, 0.2, 0.4))

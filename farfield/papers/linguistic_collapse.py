@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from farfield import measure, tasks
-from farfield.compare.collapse import digits_classifier, language_model
 from farfield.study.claims import Claim, at_least, correlates, within
 from farfield.study.figures import bars, lines, scatter
 from farfield.study.study import Preset, Study
+from farfield.trials.collapse import digits_classifier, language_model
 
 # Width x depth x epochs.
 SIZES = tuple(f"{width}x{rest}" for width in (16, 32, 64) for rest in ("1x1", "1x3", "2x3"))

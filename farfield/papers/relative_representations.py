@@ -14,12 +14,12 @@ are judged by their similarity to the best of them. Each seed has its own split,
 5. Relative representations of trained networks all have cosines near 1, also shuffled: go by neighbours and ranks.
 """
 
-from farfield.compare.spaces import SPACES
-from farfield.compare.stitching import trial
 from farfield.study.claims import at_least, greater
 from farfield.study.figures import MARKERS, PALETTE, bars
 from farfield.study.matrices import matrices
 from farfield.study.study import Figure, Preset, Study
+from farfield.trials.spaces import SPACES
+from farfield.trials.stitching import trial
 from farfield.web import svg
 
 IMAGES = ("digits", "mnist")

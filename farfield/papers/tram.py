@@ -11,17 +11,17 @@ reviews after pretraining on the words of four kinds of products.
 4. Sharpness is measured in a box of e = 1e-3 (the paper: 1e-5), where these small networks show a value above 1 %.
 """
 
-from farfield.compare.finetune import trial
 from farfield.study.claims import greater
 from farfield.study.figures import curves, differences, domain_correlations, near_far
 from farfield.study.study import Per, Preset, Study
+from farfield.trials.finetune import trial
 
 TASKS = ("transfer/mnist-parity", "transfer/amazon-books")
 PENALTIES = ("trpo", "r3f", "mesa")
 COMBINED = tuple(f"asam-{p}" for p in PENALTIES)
 SHARPNESS_AWARE = ("sam", "asam", "fisher-sam")
 TRAM = ("tram", "tram-pretrained", "tram-x", "tram-fisher")
-METHODS = ("erm", *SHARPNESS_AWARE, *PENALTIES, "r4f", "smart", *COMBINED, *TRAM)
+METHODS = ("erm", *SHARPNESS_AWARE, *PENALTIES, *COMBINED, *TRAM)
 
 IMAGES = ("image-transfer/cifar100", "image-transfer/cars", "image-transfer/flowers")
 TEXTS = ("m2d2/wikipedia", "m2d2/s2orc")
@@ -61,7 +61,7 @@ study = Study(
         "small": Preset(seeds=10, settings=SETTINGS),
         "full": Preset(
             seeds=20,
-            grid={"task": FULL_TASKS},
+            grid={"task": FULL_TASKS, "method": (*METHODS, "r4f", "smart")},
             settings={
                 **SETTINGS,
                 "model": Per("task", dict.fromkeys(IMAGES, VIT) | dict.fromkeys(TEXTS, GPT2), otherwise=XLM_R),

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from farfield import measure, nn, tasks
-from farfield.compare import layer_identification
-from farfield.compare.layer_figures import matrices_in_the_plane, window_map
-from farfield.compare.layer_identification import CLASSES, STATISTICS
 from farfield.study.claims import exact, greater
 from farfield.study.figures import bars, lines
+from farfield.study.layer_figures import matrices_in_the_plane, window_map
 from farfield.study.study import Preset, Study
+from farfield.trials import layer_identification
+from farfield.trials.layer_identification import CLASSES, STATISTICS
 
 SETTINGS = {
     "task": "digits", "model": "farfield.papers.trsa:small_cnn", "method": "erm", "device": "cpu",

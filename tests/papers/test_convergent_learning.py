@@ -1,9 +1,9 @@
 """The study of convergent learning, end to end at its smoke preset."""
 
-from farfield.compare.convergence import NETS
 from farfield.papers.convergent_learning import LAYERS, draw_maps, draw_units, study
 from farfield.study.execute import execute, needs
 from farfield.study.stage import VARIABLE
+from farfield.trials.convergence import NETS
 
 
 def test_smoke(tmp_path, monkeypatch):

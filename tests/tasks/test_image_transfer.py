@@ -44,7 +44,7 @@ def test_the_seed_decides_which_training_images_validate(rows):
 
 
 def test_fine_tuning_without_a_far_test_reports_the_near_score_as_far(rows, monkeypatch):
-    from farfield.compare import finetune
+    from farfield.trials import finetune
 
     source = SOURCES["image-transfer/cifar100"]
     made = image_transfer.task("n", rows([10, 200] * 10), rows([30, 220] * 3), source, seed=0)

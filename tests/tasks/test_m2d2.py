@@ -82,7 +82,7 @@ def test_options_and_names_are_checked_before_anything_is_fetched():
 )
 def test_a_language_model_is_fine_tuned_and_judged_by_perplexity(method, archives, tmp_path, monkeypatch):
     transformers = pytest.importorskip("transformers")
-    from farfield.compare import finetune
+    from farfield.trials import finetune
 
     torch.manual_seed(0)
     config = transformers.GPT2Config(vocab_size=8, n_embd=16, n_layer=1, n_head=2, n_positions=4)

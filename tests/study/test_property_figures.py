@@ -1,6 +1,6 @@
 import pandas as pd
 
-from farfield.compare.property_figures import cloud
+from farfield.study.property_figures import cloud
 
 
 def rows():

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from farfield import measure, tasks
-from farfield.compare import properties
-from farfield.compare.properties import trial
 from farfield.errors import InputError
 from farfield.names import parse
 from farfield.papers.intrinsic_properties import SETTINGS, SMOKE
+from farfield.trials import properties
+from farfield.trials.properties import trial
 
 POINT = {
     **SETTINGS,

@@ -8,11 +8,11 @@ import torch
 from torch.nn.functional import mse_loss
 
 from farfield import nn, tasks
-from farfield.compare import stitching
 from farfield.papers.relative_representations import SETTINGS
 from farfield.reuse import select_anchors
 from farfield.study.stage import VARIABLE, folder
 from farfield.tasks.task import column
+from farfield.trials import stitching
 
 SMALL = {**SETTINGS, "task": "digits", "anchors": 40, "counts": (10,), "steps": 40, "head_steps": 30}
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from farfield.compare.graph_sweep import proxy, sweep
 from farfield.study.stage import VARIABLE
+from farfield.trials.graph_sweep import proxy, sweep
 
 pytestmark = pytest.mark.needs_data("citation-graphs")
 AXES = {"convolution": ["gcn"], "depth": [1], "dropout": [0.1], "learning_rate": [0.02, 1e-4]}

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from farfield.compare.collapse import batches, corpus, digits_classifier, fit, language_model
 from farfield.nn import TinyCausalLM
 from farfield.study.stage import VARIABLE, folder
 from farfield.tasks import Table
+from farfield.trials.collapse import batches, corpus, digits_classifier, fit, language_model
 
 SETTINGS = {
     "text": "",

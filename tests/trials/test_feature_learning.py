@@ -6,10 +6,10 @@ import textwrap
 import pytest
 import torch
 
-from farfield.compare import feature_learning as learning
 from farfield.errors import InputError
 from farfield.measure import feature_variance, shortcut_reliance
 from farfield.study.stage import VARIABLE
+from farfield.trials import feature_learning as learning
 
 POINT = {
     "data": "boolean",

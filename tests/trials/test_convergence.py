@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from farfield import measure
-from farfield.compare import convergence
-from farfield.compare.convergence import network, trial
 from farfield.errors import InputError
 from farfield.nn import prepare
 from farfield.papers.convergent_learning import SETTINGS
 from farfield.study.stage import VARIABLE
 from farfield.tasks import load
+from farfield.trials import convergence
+from farfield.trials.convergence import network, trial
 
 POINT = {**SETTINGS, "task": "digits", "epochs": 2, "images": 300, "penalties": [0, 0.01, 0.1, 0.3]}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from farfield.compare import feature_order
+from farfield.trials import feature_order
 
 POINT = {
     "features": {"a": ["contains", 3], "b": ["contains", 5]},

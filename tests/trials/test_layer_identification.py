@@ -4,7 +4,10 @@ import torch
 from scipy.spatial.distance import pdist
 
 from farfield import measure
-from farfield.compare.layer_identification import (
+from farfield.errors import InputError
+from farfield.study.stage import VARIABLE
+from farfield.tasks import Table
+from farfield.trials.layer_identification import (
     chosen_stimuli,
     identified,
     noisy_rdms,
@@ -13,9 +16,6 @@ from farfield.compare.layer_identification import (
     transformed,
     trial,
 )
-from farfield.errors import InputError
-from farfield.study.stage import VARIABLE
-from farfield.tasks import Table
 
 NETWORKS = {
     "task": "digits",

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from farfield.compare.spaces import SPACES, home, view
+from farfield.trials.spaces import SPACES, home, view
 
 
 def draw(*shape, seed=0):

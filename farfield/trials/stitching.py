@@ -12,14 +12,14 @@ from torch import nn as torch_nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from farfield import measure, nn, tasks
-from farfield.compare import graph_sweep
-from farfield.compare.spaces import home, view
 from farfield.nn.relative import RelativeEncoder, RelativeProjection
 from farfield.reuse import select_anchors, stitch, stitching_matrix, train_head
 from farfield.study.stage import stage
 from farfield.tasks import citation_graphs
 from farfield.tasks.task import Image, Task, Text, column
 from farfield.train import predict, train
+from farfield.trials import graph_sweep
+from farfield.trials.spaces import home, view
 
 PAIR = ((0, 1), (1, 0))
 SEVEN = (*(f"classifier {i}" for i in (1, 2, 3)), "autoencoder 1", "autoencoder 2", "pca 48", "pixels")
@@ -37,10 +37,10 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Train networks apart, exchange their parts, and compare their spaces.
 
     **Arguments:**
-    - ``point``: ``task``; ``space`` (see `farfield.compare.spaces`); ``kind`` of the autoencoders (see `farfield.nn.make_autoencoder`);
+    - ``point``: ``task``; ``space`` (see `farfield.trials.spaces`); ``kind`` of the autoencoders (see `farfield.nn.make_autoencoder`);
       ``anchors``; ``counts`` (numbers of anchors at which spaces are compared); ``steps``, ``batch_size``,
       ``head_steps``; ``image_models``, ``text_models`` (names of frozen encoders; empty: seven that are trained here); ``topk``;
-      ``device``; for a citation graph what `farfield.compare.graph_sweep.proxy` takes.
+      ``device``; for a citation graph what `farfield.trials.graph_sweep.proxy` takes.
     - ``seed``: of the split, the anchors, and of all networks, each with weights and batches of its own.
 
     **Returns:** for images ``mse`` and ``stitched_mse`` of autoencoders (own and the other's decoder; test images), ``accuracy``

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from farfield import measure
-from farfield.compare.hypotheses import problem, trial
 from farfield.errors import InputError
 from farfield.study.stage import VARIABLE
+from farfield.trials.hypotheses import problem, trial
 
 POINT = {
     "targets": [0.1, 0.02],

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from farfield import measure, tasks
-from farfield.compare.difficulty import sensitivity, trial
+from farfield.trials.difficulty import sensitivity, trial
 
 POINT = {"error": 0.01, "rows": 300, "delta_by": "min", "train_rows": 100}
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from farfield.compare.spaces import home, view
 from farfield.nn.graph import GraphNetwork
 from farfield.reuse.anchors import select_anchors
 from farfield.study.stage import stage
 from farfield.tasks.citation_graphs import citation_graph
+from farfield.trials.spaces import home, view
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -23,7 +23,7 @@ def proxy(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Train a sweep of networks and correlate their similarity to the best with their accuracy.
 
     **Arguments:**
-    - ``point``: ``task`` ("cora", "citeseer"), ``space`` (see `farfield.compare.spaces`), ``sweep`` (axis -> values, of
+    - ``point``: ``task`` ("cora", "citeseer"), ``space`` (see `farfield.trials.spaces`), ``sweep`` (axis -> values, of
       convolution, depth, dropout, activation, optimizer, learning_rate), ``epochs`` (when each network is looked at),
       ``hidden``, ``graph_anchors`` (training nodes) and ``device``.
     - ``seed``: of the random split (a tenth for validation), the anchors and the weights.
