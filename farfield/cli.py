@@ -197,7 +197,8 @@ def inspect(
     split: Annotated[str, typer.Option(help="Rows of the task: iid, train, val, or the name of a far test.")] = "iid",
     keep: Annotated[Path | None, typer.Option(help="Keep the layers in this folder, as .safetensors.")] = None,
     head: Annotated[
-        str | None, typer.Option(help="Weights of the classifier (classes, columns), for NC3 and NC4: .npy, .npz.")
+        str | None,
+        typer.Option(help="Weights (classes, columns) of the classifier that reads the first file, for NC3 and NC4."),
     ] = None,
     sample: Annotated[int, typer.Option(help="Rows for measures that compare rows with rows.")] = 5000,
     seed: Annotated[int, typer.Option(help="Draws those rows, folds and anchors.")] = 0,

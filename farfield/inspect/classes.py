@@ -8,7 +8,7 @@ from torch import Tensor
 
 from farfield.inspect.alone import MOST_COLUMNS, interval
 from farfield.inspect.findings import Findings
-from farfield.inspect.read import Head, Labels
+from farfield.inspect.labels import Head, Labels
 from farfield.inspect.scan import pieces
 from farfield.measure import (
     ClassStatistics,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,31 +17,19 @@ from farfield import provenance
 from farfield.errors import InputError
 from farfield.inspect import alone, classes, pairs, sets
 from farfield.inspect.findings import Findings
-from farfield.inspect.read import (
-    Head,
-    Labels,
-    Representation,
-    about,
-    from_array,
-    label_array,
-    read_head,
-    read_labels,
-    read_representations,
-)
+from farfield.inspect.gather import Source, gather
+from farfield.inspect.labels import Head, Labels
+from farfield.inspect.read import Representation, about
 from farfield.inspect.scan import scan, widened
 from farfield.inspect.words import MEASURES
 from farfield.measure._arrays import Array
-from farfield.names import parse
 
 if TYPE_CHECKING:
     import pandas
 
 SAMPLE = 5000
-MOST = 40
 # Pairs beyond these are compared by CKA alone.
 MOST_PAIRS = 15
-
-Source = str | Path | Array | Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -97,7 +85,7 @@ def inspect(
     - ``against``: more embeddings, to compare with only.
     - ``model``, ``data``: in place of embeddings, the layers of one or several named models on a task; ``layers``, ``pool``, ``split``,
       ``keep``: see `farfield.inspect.read_layers`.
-    - ``head``: the weights (classes, d) of the classifier that reads the embeddings, a file with an array ``weight`` (and ``bias``) or
+    - ``head``: the weights (classes, d) of the classifier that reads the first embeddings, a file with an array ``weight`` (and ``bias``) or
       the arrays, rows in the order of the sorted labels. NC3 and NC4 need it.
     - ``out``: folder for report.html, inspect.json and inspect.csv.
     - ``watch``: called with a sentence before each step, for progress.
@@ -113,11 +101,20 @@ def inspect(
     found = Findings(watch=watch or (lambda sentence: None))
     if sample < 10:
         raise InputError(f"sample is {sample}; it must be at least 10")
-    mains, others, known, heads, notes = _gather(
-        embeddings, labels, against, model, data, layers, pool, split, keep, head, found.watch
+    mains, others, known, heads, notes = gather(
+        embeddings,
+        labels=labels,
+        against=against,
+        model=model,
+        data=data,
+        layers=layers,
+        pool=pool,
+        split=split,
+        keep=keep,
+        head=head,
+        watch=found.watch,
     )
     everything = [*mains, *others]
-    _check(everything, known, heads)
     scans = {}
     for r in everything:
         found.watch(f"reading {r.name}")
@@ -160,128 +157,6 @@ def inspect(
 
         write(inspection, Path(out))
     return inspection
-
-
-def _gather(
-    embeddings, labels, against, model, data, layers, pool, split, keep, head, watch
-) -> tuple[list[Representation], list[Representation], Labels | None, dict[str, Head], list[str]]:
-    """Read everything that was named; nothing is measured yet."""
-    heads: dict[str, Head] = {}
-    notes: list[str] = []
-    if model is not None:
-        if embeddings:
-            raise InputError(
-                "give embeddings or a model, not both; save its layers with keep= to compare them with files"
-            )
-        if data is None:
-            raise InputError("a model needs data: a task to run it on, such as digits/noise")
-        if labels is not None:
-            raise InputError("labels come from the task where a model is given; leave labels out")
-        from farfield.inspect.models import read_layers
-
-        models = [model] if isinstance(model, str) else list(model)
-        wanted = [layers] if isinstance(layers, str) else layers
-        place = None if keep is None else Path(keep)
-        read = read_layers(models, data, layers=wanted, pool=pool, split=split, keep=place, watch=watch)
-        mains, known, heads, notes = read.representations, read.labels, read.heads, read.notes
-    else:
-        if not embeddings:
-            raise InputError("there is nothing to inspect; give embeddings, or a model and data")
-        for name, value in {"data": data, "layers": layers, "keep": keep}.items():
-            if value is not None:
-                raise InputError(f"{name} is for a model; give one, or leave {name} out")
-        first = str(embeddings[0]) if isinstance(embeddings[0], str | Path) else None
-        known, beside = _labels(labels, first)
-        mains = _named([r for i, e in enumerate(embeddings) for r in _read(e, f"embeddings {i + 1}", beside)])
-    given = [] if against is None else list(against) if isinstance(against, list | tuple) else [against]
-    others = [r for i, e in enumerate(given) for r in _read(e, f"against {i + 1}", ())]
-    together = _named([*mains, *others])
-    mains, others = together[: len(mains)], together[len(mains) :]
-    if head is not None:
-        heads |= {r.name: _head(head) for r in mains}
-    return mains, others, known, heads, notes
-
-
-def _read(given: Source, name: str, without: Sequence[str]) -> list[Representation]:
-    if isinstance(given, str | Path):
-        return read_representations(str(given), without=without)
-    if isinstance(given, Mapping):
-        return [from_array(values, str(key)) for key, values in given.items()]
-    return [from_array(given, name)]
-
-
-def _labels(labels: Any, first: str | None) -> tuple[Labels | None, list[str]]:
-    """Return the labels, and the columns of the embeddings' file that hold them."""
-    if labels is None:
-        return None, []
-    if isinstance(labels, str | Path):
-        text = str(labels)
-        return read_labels(text, first), [text, *parse_column(text)]
-    return label_array(labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels), "labels", "labels"), []
-
-
-def parse_column(text: str) -> list[str]:
-    """Return the column or array that ``FILE?column=NAME`` names.
-
-    >>> parse_column("a.csv?column=y"), parse_column("y.npy")
-    (['y'], [])
-    """
-    options = parse(text).options if "?" in text and "=" in text else {}
-    return [options[k] for k in ("column", "array") if k in options]
-
-
-def _named(representations: list[Representation]) -> list[Representation]:
-    """Return representations whose names differ: those with one name get their whole source, then a number."""
-    from dataclasses import replace
-
-    def twice(names: list[str]) -> set[str]:
-        return {name for name in names if names.count(name) > 1}
-
-    same = twice([r.name for r in representations])
-    named = [
-        replace(r, name=f"{r.source}/{r.part}" if r.part else r.source) if r.name in same else r
-        for r in representations
-    ]
-    same = twice([r.name for r in named])
-    return [replace(r, name=f"{r.name} ({i + 1})") if r.name in same else r for i, r in enumerate(named)]
-
-
-def _head(head: Any) -> Head:
-    if isinstance(head, str | Path):
-        return read_head(str(head))
-    weight, bias = head
-    return Head(torch.as_tensor(weight), None if bias is None else torch.as_tensor(bias), "head")
-
-
-def _check(everything: Sequence[Representation], known: Labels | None, heads: Mapping[str, Head]) -> None:
-    """Refuse what cannot belong together."""
-    if len(everything) > MOST:
-        raise InputError(
-            f"{len(everything)} representations are too many for one report; choose up to {MOST}, such as by layers"
-        )
-    first = everything[0]
-    for r in everything[1:]:
-        if len(r.rows) != len(first.rows):
-            raise InputError(
-                f"{first.name} has {len(first.rows)} rows but {r.name} has {len(r.rows)}; they must be the same examples in "
-                "the same order"
-            )
-    if known is not None and len(known.y) != len(first.rows):
-        raise InputError(
-            f"{first.name} has {len(first.rows)} rows but the labels in {known.source} are {len(known.y)}; expected one for each row"
-        )
-    for name, head in heads.items():
-        r = next(r for r in everything if r.name == name)
-        if known is None:
-            raise InputError("a head needs labels; give them, or leave head out")
-        wanted = (len(known.classes), r.rows.shape[1])
-        if tuple(head.weight.shape) != wanted:
-            raise InputError(
-                f"the weights of {head.source} have shape {tuple(head.weight.shape)}; {name} with {wanted[0]} classes and "
-                f"{wanted[1]} columns needs {wanted}"
-            )
-        if head.bias is not None and tuple(head.bias.shape) != wanted[:1]:
-            raise InputError(f"the bias of {head.source} has shape {tuple(head.bias.shape)}; expected {wanted[:1]}")
 
 
 def _check_memory(everything: Sequence[Representation], rows: int) -> None:

@@ -14,7 +14,8 @@ from torch import nn as torch_nn
 from farfield import nn, tasks
 from farfield.compare import load_saved
 from farfield.errors import InputError, unknown_name
-from farfield.inspect.read import Head, Labels, Representation
+from farfield.inspect.labels import Head, Labels
+from farfield.inspect.read import Representation
 from farfield.measure import activations, layer_names
 from farfield.names import parse
 from farfield.tasks.task import Table, Task, column

@@ -130,7 +130,7 @@ def open_activations(folder: str | Path) -> dict[str, Tensor]:
     if not index.is_file():
         raise InputError(f"{folder} holds no finished activations: there is no {INDEX} in it")
     files = json.loads(index.read_text())["files"]
-    return {name: mapped(Path(folder) / file, name) for name, file in files.items()}
+    return {name: mapped(Path(folder) / file)[name] for name, file in files.items()}
 
 
 def layer_names(model: nn.Module, layers: str | Sequence[str] | None = None) -> list[str]:
