@@ -200,7 +200,7 @@ def inspect(
         str | None,
         typer.Option(help="Weights (classes, columns) of the classifier that reads the first file, for NC3 and NC4."),
     ] = None,
-    sample: Annotated[int, typer.Option(help="Rows for measures that compare rows with rows.")] = 5000,
+    sample: Annotated[int, typer.Option(help="Rows for measures that compare rows with rows.")] = 3000,
     seed: Annotated[int, typer.Option(help="Draws those rows, folds and anchors.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("farfield-inspect"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON in place of the tables.")] = False,

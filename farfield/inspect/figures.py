@@ -171,7 +171,7 @@ def windows(results: Results) -> str | None:
     figure, axes = svg.canvas(height=3.6)
     image = axes.pcolormesh(lows, highs, grid, cmap="cividis", shading="nearest", edgecolor="face", linewidth=0.3)
     axes.plot(*found["best"], marker="*", markersize=12, color="white", markeredgecolor="black", linestyle="none")
-    _bar(figure, axes, image, "layers told, %")
+    svg.colour_bar(figure, axes, image, "layers told, %", fraction=0.046, pad=0.03)
     axes.grid(visible=False)
     svg.name_axes(axes, "l: nearer than this share of pairs is equal", "u: farther than this share is far")
     svg.margins(figure, left=46, right=12, top=10, bottom=40)
@@ -211,18 +211,9 @@ def heat(
                 j, i, f"{square[i, j]:.{digits}f}", ha="center", va="center", fontsize=8,
                 color="#111111" if light else "#fafafa", parse_math=False,
             )  # fmt: skip
-    _bar(figure, axes, image, label)
+    svg.colour_bar(figure, axes, image, label, fraction=0.046, pad=0.03)
     svg.margins(figure, left=left, right=44, top=8, bottom=10 + 0.85 * svg.text_width(shown, size))
     return svg.render(figure, name)
-
-
-def _bar(figure: Any, axes: Any, image: Any, label: str) -> None:
-    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
-    # As shapes, not as an image: the page loads none.
-    bar.solids.set(rasterized=False, edgecolor="face")
-    bar.set_label(label, fontsize=SMALL, color=INK)
-    bar.ax.tick_params(labelsize=SMALL, colors=INK)
-    bar.outline.set_visible(False)
 
 
 def _few(lines: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from farfield.measure._arrays import Array
 if TYPE_CHECKING:
     import pandas
 
-SAMPLE = 5000
+SAMPLE = 3000
 # Pairs beyond these are compared by CKA alone.
 MOST_PAIRS = 15
 

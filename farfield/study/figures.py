@@ -267,9 +267,7 @@ def heat_map(
         for names, place in ((table.columns, axes.set_xticks), (table.index, axes.set_yticks)):
             every = -(-len(names) // 10)
             place(range(0, len(names), every), [f"{n:g}" for n in names[::every]])
-        bar = figure.colorbar(drawn, ax=axes, pad=0.02)
-        bar.ax.tick_params(colors=svg.INK, labelsize=svg.SMALL)
-        bar.outline.set_visible(False)
+        svg.colour_bar(figure, axes, drawn)
         svg.name_axes(axes, *labels)
         return svg.render(figure, name)
 

@@ -61,10 +61,7 @@ def cloud(
             axes.set_yscale("log")
         svg.name_axes(axes, *labels[:2])
         svg.margins(figure, left=52, right=12, top=8, bottom=62)
-        bar = figure.colorbar(points, ax=axes, pad=0.02)
-        bar.set_label(labels[2], fontsize=svg.SMALL, color=svg.INK)
-        bar.ax.tick_params(which="both", colors=svg.INK, labelsize=svg.SMALL)
-        bar.outline.set_visible(False)
+        svg.colour_bar(figure, axes, points, labels[2])
         handles, texts = axes.get_legend_handles_labels()
         key = figure.legend(handles, texts, loc="lower center", ncols=5, frameon=False, fontsize=8, labelcolor=svg.INK)
         for handle in key.legend_handles:

@@ -38,7 +38,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     - ``seed``: of the split; the networks have the seeds 2 x seed and 2 x seed + 1, so that no pair shares one.
 
     **Returns:** the fields of `measure.match_summary`; ``some_not_all`` = min(best - 0.8, 0.5 - worst); curves over units,
-    from the best match to the worst, ``greedy_curve`` and ``matching_curve``; ``excess``, by how much a unit's one-to-one
+    from the best match to the worst, ``greedy_curve`` and ``matching_curve`` (0 for a unit without a partner); ``excess``, by how much a unit's one-to-one
     correlation exceeds that with its best partner, at most; ``information``, the mean over units of the
     best partner's mutual information in bits, and ``information_agreement``, the share of the 8 best units whose partner
     by information is that by correlation; losses of linear maps on other images than they are fitted on: ``map_loss``

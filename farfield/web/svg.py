@@ -155,6 +155,18 @@ def label_right(figure: Any, axes: Any, labels: Sequence[tuple[str, float, str, 
         )
 
 
+def colour_bar(figure: Any, axes: Any, drawn: Any, label: str = "", **place: Any) -> None:
+    """Set a colour bar beside the axes, drawn as shapes: a page shows no embedded pictures.
+
+    **Arguments:** ``drawn``: what is coloured; ``label``: of the colour, with its unit; ``place``: as matplotlib's ``colorbar``.
+    """
+    bar = figure.colorbar(drawn, ax=axes, **{"pad": 0.02, **place})
+    bar.solids.set(rasterized=False, edgecolor="face")
+    bar.set_label(label, fontsize=SMALL, color=INK, parse_math=False)
+    bar.ax.tick_params(which="both", colors=INK, labelsize=SMALL)
+    bar.outline.set_visible(False)
+
+
 @contextmanager
 def any_script() -> Iterator[None]:
     """Let texts hold letters that the drawing library's own font lacks: the page draws them with the reader's fonts."""
