@@ -67,6 +67,15 @@ def lines(log):
     return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
 
 
+def wait_for_a_line(log, after, timeout=60):
+    """Look again and again until the log has more lines than ``after``. Raises TimeoutError where it never has."""
+    end = time.monotonic() + timeout
+    while len(lines(log)) <= after:
+        if time.monotonic() > end:
+            raise TimeoutError(f"no new line within {timeout} s")
+        time.sleep(0.005)
+
+
 def children(pid):
     return {p.pid for p in psutil.Process(pid).children(recursive=True)}
 
@@ -77,9 +86,13 @@ def test_twenty_kills_at_random_moments_lose_nothing_and_repeat_nothing(driver, 
     moments = random.Random(0)
     done_before, begun_before = set(), 0
     for kill in range(20):
+        written = len(lines(driver.log))
         process = driver(n, seconds, 1 + kill % 3 // 2)
-        # From its start (the interpreter loads) to the middle of its trials.
-        time.sleep(moments.uniform(0.05, 0.8))
+        # From its start (the interpreter loads) to the middle of its trials: every second time at any moment, in between after
+        # it has begun a trial, which a busy machine may put off.
+        if kill % 2:
+            wait_for_a_line(driver.log, after=written)
+        time.sleep(moments.uniform(0.0, 0.4) if kill % 2 else moments.uniform(0.05, 0.8))
         process.kill()
         process.wait()
         store = Store(url)
