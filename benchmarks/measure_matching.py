@@ -1,6 +1,6 @@
 """What matching the units of two networks costs: against the matrix product that it needs, and against numpy.
 
-    python benchmarks/measure_matching.py [--rounds 5] [--json]
+    python benchmarks/measure_matching.py [--rounds 5] [--case 50000 1024 ...] [--json]
 
 The ways, each from activations (n, d) of two networks to the partner of every unit:
 
@@ -113,10 +113,13 @@ def show(rows, machine):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--case", nargs=2, type=int, action="append", metavar=("N", "D"), help="rows and units; repeatable"
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [measure(n, d, arguments.rounds) for n, d in CASES]
+    rows = [measure(n, d, arguments.rounds) for n, d in arguments.case or CASES]
     machine = describe()["machine"]
     if arguments.json:
         print(json.dumps({"machine": machine, "rows": rows}, indent=1))
