@@ -1,7 +1,7 @@
 """Representational dissimilarity matrices: how far apart a representation puts every two of n stimuli."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -58,8 +58,7 @@ def rdm(
     if flat is not None:
         rows[flat] = 0
     # Half the squared difference of rows of length 1 is 1 - cosine.
-    found = _half_squares(rows, rows, rows.new_full((len(rows),), 0.5), flat)
-    return like(found.clamp_(0, 2), acts)
+    return like(_half_squares(rows, rows, rows.new_full((len(rows),), 0.5), flat, _between_0_and_2), acts)
 
 
 def _euclidean(values: Tensor) -> Tensor:
@@ -72,7 +71,7 @@ def _euclidean(values: Tensor) -> Tensor:
         # Around their mean, which loses fewer digits. The sum as a product is several times faster.
         rows = exact - (exact.new_ones(n) @ exact).div_(n)
         half = torch.linalg.vector_norm(rows, dim=1).square_().mul_(0.5)
-        found = _half_squares(rows, exact, half, None).mul_(2).sqrt_()
+        found = _half_squares(rows, exact, half, None, _length)
     return found if scale == 1 else found.mul_(scale)
 
 
@@ -87,11 +86,22 @@ def _scaled(values: Tensor) -> tuple[Tensor, float]:
     return values / scale, scale
 
 
-def _half_squares(rows: Tensor, exact: Tensor, half: Tensor, flat: Tensor | None) -> Tensor:
+def _length(half_square: Tensor) -> Tensor:
+    return half_square.mul_(2).sqrt_()
+
+
+def _between_0_and_2(distance: Tensor) -> Tensor:
+    return distance.clamp_(0, 2)
+
+
+def _half_squares(
+    rows: Tensor, exact: Tensor, half: Tensor, flat: Tensor | None, finish: Callable[[Tensor], Tensor]
+) -> Tensor:
     """Return half the squared differences of every two rows, condensed.
 
     **Arguments:** ``rows``, and the same ``exact`` up to a shift, where those close to each other have more digits; ``half``
-    the square of each row's length; ``flat``: which rows have no direction, so that two of them are at 0.
+    the square of each row's length; ``flat``: which rows have no direction, so that two of them are at 0; ``finish``: what is
+    done to the result in place, tile by tile, while it is in the processor's cache.
     """
     n = len(rows)
     found = rows.new_empty(n * (n - 1) // 2)
@@ -103,6 +113,7 @@ def _half_squares(rows: Tensor, exact: Tensor, half: Tensor, flat: Tensor | None
             _compute_anew(part, top, bottom, exact, half, limit)
         if flat is not None:
             _meet(part, top, bottom, flat)
+        finish(part)
     return found
 
 
@@ -113,23 +124,20 @@ def _start(i: Any, n: int) -> Any:
 
 def _tiles(rows: Tensor, half: Tensor) -> Iterator[tuple[int, int, Tensor]]:
     """Yield top, bottom and the half squared differences of rows top..bottom to rows top..n, which the next tile overwrites."""
-    n, d = rows.shape
+    n = len(rows)
     if n * n <= TILE and rows.device.type == "cpu":
         # numpy sees that the two factors are one, and does half of the work.
         own = rows.numpy()
         yield 0, n, torch.from_numpy(own @ own.T).neg_().add_(half).add_(half[:, None])
         return
-    # With the squares in two further columns the product is the whole of |x|^2 / 2 + |y|^2 / 2 - x y.
-    right = torch.cat([rows, half[:, None], half.new_ones(n, 1)], 1)
-    left = right.neg()
-    left[:, d], left[:, d + 1] = 1, half
     # At least some tiles, since what lies left of a tile is not computed.
     height = max(1, min(-(-n // 8), TILE // n))
     space = rows.new_empty(height * n)
     for top in range(0, n - 1, height):
         bottom = min(top + height, n)
         tile = space[: (bottom - top) * (n - top)].view(bottom - top, n - top)
-        yield top, bottom, torch.mm(left[top:bottom], right[top:].T, out=tile)
+        torch.addmm(half[top:].expand_as(tile), rows[top:bottom], rows[top:].T, alpha=-1, out=tile)
+        yield top, bottom, tile.add_(half[top:bottom, None])
 
 
 def _right_of_diagonal(tile: Tensor, part: Tensor) -> None:
