@@ -1,6 +1,6 @@
 """How many bits of inductive bias does a task demand of any learner? (Boopathy et al., ICML 2023)
 
-About 2 minutes on two cores at the small preset. The released formula on the paper's own inputs (exact), and the same measure
+About 40 seconds on two cores at the small preset. The released formula on the paper's own inputs (exact), and the same measure
 on small real data, on spheres and tori of known dimension, and beside the errors of three ordinary learners.
 
 1. Small data: delta is the exact minimum over all pairs of different class, not the extreme-value estimate; m is rounded,
