@@ -22,7 +22,6 @@ as the peer takes minutes). The last column is the exponent of the growth of our
 """
 
 import argparse
-import json
 import math
 import statistics
 import time
@@ -30,10 +29,10 @@ import warnings
 
 import numpy as np
 import torch
+from _shared import tell
 from threadpoolctl import threadpool_limits
 
 from farfield.measure import intrinsic_dimension
-from farfield.provenance import describe
 from farfield.tasks import latent_manifold
 
 SIZES = (2000, 10_000, 50_000)
@@ -112,11 +111,7 @@ def main():
             for name in arguments.data
             for n in arguments.only
         ]
-    machine = describe()["machine"]
-    if arguments.json:
-        print(json.dumps({"machine": machine, "rows": rows}, indent=1))
-    else:
-        show(rows, machine)
+    tell(rows, show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -19,22 +19,16 @@ size over that before, in MiB, beside the size of the result.
 
 import argparse
 import itertools
-import json
 import math
-import resource
 import statistics
-import subprocess
-import sys
-import threading
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
+from _shared import growth, peak, tell
 
 from farfield.measure import rdm
-from farfield.provenance import describe
 
 COLUMNS = 512
 METRICS = ("euclidean", "correlation", "cosine")
@@ -86,41 +80,15 @@ def measure(metric, n, rounds):
         "milliseconds": {way: 1e3 * statistics.median(s) for way, s in seconds.items()},
         "times_farfield": {way: [s / o for s, o in zip(seconds[way], ours)] for way in ways[1:]},
         "result_mib": n * (n - 1) / 2 * 8 / 2**20,
-        "peak_mib": {way: peak(way, metric, n) for way in ways},
+        "peak_mib": {way: peak(__file__, way, metric, n) for way in ways},
     }
-
-
-def peak(way, metric, n):
-    """Return by how many MiB a fresh process grows while it makes one matrix."""
-    command = [sys.executable, __file__, "--peak", way, metric, str(n)]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def print_peak(way, metric, n):
     make = prepared(way, metric, int(n))
     # Whatever a first call loads is there before.
     prepared(way, metric, 50)()
-    before, highest, done = resident(), 0, threading.Event()
-
-    def watch():
-        nonlocal highest
-        while not done.is_set():
-            highest = max(highest, resident())
-            time.sleep(2e-4)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    result = make()
-    done.set()
-    watcher.join()
-    highest = max(highest, resident())
-    del result
-    print((highest - before) / 2**20)
-
-
-def resident():
-    """Return the bytes of this process that lie in memory (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    print(growth(make))
 
 
 def show(rows, machine):
@@ -168,11 +136,7 @@ def main():
         print_peak(*arguments.peak)
         return
     rows = [measure(metric, n, arguments.rounds) for metric in arguments.metrics for n in arguments.n]
-    machine = describe()["machine"]
-    if arguments.json:
-        print(json.dumps({"machine": machine, "rows": rows}, indent=1))
-    else:
-        show(rows, machine)
+    tell(rows, show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

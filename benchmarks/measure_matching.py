@@ -18,16 +18,15 @@ figures are medians over rounds. Partners and correlations of all ways are compa
 """
 
 import argparse
-import json
 import statistics
 import time
 
 import numpy as np
 import torch
+from _shared import tell
 from scipy.optimize import linear_sum_assignment
 
 from farfield.measure import UnitCorrelation, bipartite_match
-from farfield.provenance import describe
 
 CASES = [(12_500, 1024), (25_000, 1024), (50_000, 1024), (50_000, 512), (50_000, 256)]
 
@@ -120,11 +119,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = [measure(n, d, arguments.rounds) for n, d in arguments.case or CASES]
-    machine = describe()["machine"]
-    if arguments.json:
-        print(json.dumps({"machine": machine, "rows": rows}, indent=1))
-    else:
-        show(rows, machine)
+    tell(rows, show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -23,23 +23,17 @@ first.
 
 import argparse
 import itertools
-import json
-import resource
 import statistics
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
 
 import torch
+from _shared import growth, peak, tell
 from torch.nn.functional import cross_entropy
 
 from farfield import nn, tasks
 from farfield.batches import uniform
 from farfield.losses import divergence
 from farfield.optim import SAM, TRAM, PreviousStepReference
-from farfield.provenance import describe
 
 BASE = {"lr": 1e-6, "weight_decay": 1e-4, "fused": True}
 CASES = [
@@ -161,39 +155,14 @@ def measure(task, name, batch_size, steps, rounds):
         "floor": statistics.median(floors),
         "sam_over_plain": [s / p for s, p in zip(seconds["sam"], seconds["plain"])],
         "sam_over_peer": [s / p for s, p in zip(seconds["sam"], seconds["pytorch_optimizer"])],
-        "peak_mib": {way: peak(way, name, batch_size) for way in WAYS},
+        "peak_mib": {way: peak(__file__, way, name, batch_size) for way in WAYS},
     }
-
-
-def peak(way, name, batch_size):
-    """Return how many MiB a fresh process grows by in ten steps of this way."""
-    command = [sys.executable, __file__, "--peak", way, name, str(batch_size)]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def print_peak(way, name, batch_size):
     made = Way(way, tasks.load("digits"), name, int(batch_size))
     made.forward_seconds(1)
-    before, highest, done = resident(), 0, threading.Event()
-
-    def watch():
-        nonlocal highest
-        while not done.is_set():
-            highest = max(highest, resident())
-            time.sleep(2e-4)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    for _ in range(10):
-        made.step()
-    done.set()
-    watcher.join()
-    print((highest - before) / 2**20)
-
-
-def resident():
-    """Return the bytes of this process that lie in memory (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    print(growth(lambda: [made.step() for _ in range(10)]))
 
 
 def show(rows, machine):
@@ -228,11 +197,7 @@ def main():
         return
     task = tasks.load("digits")
     rows = [measure(task, name, batch, steps, arguments.rounds) for name, batch, steps in CASES]
-    machine = describe()["machine"]
-    if arguments.json:
-        print(json.dumps({"machine": machine, "rows": rows}, indent=1))
-    else:
-        show(rows, machine)
+    tell(rows, show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ epoch first, and its workers stay alive. Accuracy on the near test is the mean o
 """
 
 import argparse
-import json
 import statistics
 import time
 
 import torch
+from _shared import tell
 from torch import nn as torch_nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -23,7 +23,6 @@ from farfield import nn, tasks
 from farfield.batches import uniform
 from farfield.compare.evaluate import score
 from farfield.methods.method import adamw, cross_entropy
-from farfield.provenance import describe
 from farfield.tasks import column
 from farfield.train import train
 
@@ -144,11 +143,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = [measure(tasks.load(task), model, batch, steps, arguments.rounds) for task, model, batch, steps in CASES]
-    machine = describe()["machine"]
-    if arguments.json:
-        print(json.dumps({"machine": machine, "rows": rows}, indent=1))
-    else:
-        show(rows, machine)
+    tell(rows, show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

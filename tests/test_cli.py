@@ -15,23 +15,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from farfield.cli import main
-
-
-@pytest.fixture
-def farfield(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process, in a folder of its own; returns exit code, standard output and error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["farfield", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return run
-
 
 @pytest.fixture
 def shops(tmp_path):

@@ -1,31 +1,17 @@
 """`farfield runs` and where `farfield compare` keeps, runs and mirrors its trials, through the real command line."""
 
 import json
-import sys
 
 import pandas as pd
 import pytest
 
-from farfield.cli import main
 from farfield.study import Store, Trial, run
 from farfield.study.owner import Owner
 
 
-@pytest.fixture
-def farfield(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process, in a folder of its own; returns exit code, standard output and error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FARFIELD_STORE", raising=False)
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["farfield", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 def work(point, seed):

@@ -7,10 +7,9 @@ from typing import Any
 
 from farfield.compare import figures
 from farfield.compare.verdict import Results, finished, partial, roles, selection, standing, verdict
-from farfield.errors import InputError
 from farfield.files import write_atomically
 from farfield.web import wording
-from farfield.web.page import environment
+from farfield.web.page import check_complete, environment
 from farfield.web.wording import mean
 
 NEEDED = (
@@ -49,12 +48,7 @@ def html(results: Results) -> str:
 
     Raises InputError where a part of the results is missing.
     """
-    missing = [name for name in NEEDED if name not in results]
-    if missing:
-        names = ", ".join(missing) if len(missing) < 4 else ", ".join([*missing[:3], "..."])
-        raise InputError(
-            f"these are no results of a comparison: {names} {'is' if len(missing) == 1 else 'are'} missing"
-        )
+    check_complete(results, NEEDED, "a comparison")
     results = wording.printable(results)
     made = environment(Path(__file__).parent / "templates")
     made.filters["link"] = _link

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from farfield.errors import InputError
 from farfield.files import write_atomically
 from farfield.inspect import figures
 from farfield.inspect.summary import summary
 from farfield.inspect.words import GROUPS, MEASURES, written
 from farfield.web import wording
-from farfield.web.page import environment
+from farfield.web.page import check_complete, environment
 
 Results = Mapping[str, Any]
 NEEDED = ("command", "version", "created", "seconds", "machine", "representations", "numbers", "skipped", "curves")
@@ -30,12 +29,7 @@ def write(results: Results, path: str | Path) -> None:
     Traceback (most recent call last):
     farfield.errors.InputError: these are no results of an inspection: version, created, seconds, ... are missing
     """
-    missing = [name for name in NEEDED if name not in results]
-    if missing:
-        names = ", ".join(missing) if len(missing) < 4 else ", ".join([*missing[:3], "..."])
-        raise InputError(
-            f"these are no results of an inspection: {names} {'is' if len(missing) == 1 else 'are'} missing"
-        )
+    check_complete(results, NEEDED, "an inspection")
     results = wording.printable(results)
     made = environment(Path(__file__).parent / "templates")
     made.filters["written"] = written

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from farfield.errors import InputError, MissingExtra
+from farfield.nn.transformer_block import TransformerBlock
 
 
 class TinyCausalLM(nn.Module):
@@ -40,7 +39,7 @@ class TinyCausalLM(nn.Module):
         self.context = context
         self.embed = nn.Embedding(vocab, width)
         self.position = nn.Embedding(context, width)
-        self.blocks = nn.Sequential(*(CausalBlock(width, heads) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, heads, causal=True) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, vocab, bias=False)
         for module in self.modules():
@@ -67,30 +66,6 @@ class TinyCausalLM(nn.Module):
 
     def forward(self, x: Int[Tensor, "n t"]) -> Float[Tensor, "n t vocab"]:
         return self.head(self.features(x))
-
-
-class CausalBlock(nn.Module):
-    """Self-attention to earlier tokens and itself, then a perceptron of 4 x width units, each pre-normed and added.
-
-    >>> import torch
-    >>> CausalBlock(8, 2)(torch.zeros(2, 5, 8)).shape
-    torch.Size([2, 5, 8])
-    """
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.norm_attention, self.norm_perceptron = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.queries_keys_values = nn.Linear(width, 3 * width)
-        self.project = nn.Linear(width, width)
-        self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Float[Tensor, "n t width"]) -> Float[Tensor, "n t width"]:
-        mixed = self.queries_keys_values(self.norm_attention(x))  # (n, t, 3 width)
-        q, k, v = rearrange(mixed, "n t (three h d) -> three n h t d", three=3, h=self.heads)
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (n, h, t, d)
-        x = x + self.project(rearrange(attended, "n h t d -> n t (h d)"))
-        return x + self.perceptron(self.norm_perceptron(x))
 
 
 def gpt_neo(vocab: int, width: int, depth: int, context: int, *, heads: int = 16) -> Any:

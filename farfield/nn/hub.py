@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from farfield.errors import InputError
+from farfield.errors import InputError, MissingExtra
 
 
 @contextmanager
@@ -42,3 +42,21 @@ def loading(path: str, what: str) -> Iterator[dict[str, Any]]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+def load_tokenizer(path: str, **settings: Any) -> Any:
+    """Return the tokenizer of a Hugging Face model, by its folder or its id on the hub.
+
+    Raises MissingExtra without the package transformers, InputError where it cannot be loaded.
+
+    >>> load_tokenizer("./no-such-folder")
+    Traceback (most recent call last):
+    farfield.errors.InputError: the model hf:./no-such-folder: there is no such folder
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        raise MissingExtra("transformers", extra="hf", needed_by=f"the model hf:{path}") from None
+
+    with loading(path, "tokenizer") as where:
+        return AutoTokenizer.from_pretrained(path, **settings, **where)

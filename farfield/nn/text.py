@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from farfield.errors import InputError, MissingExtra
+from farfield.errors import InputError
+from farfield.nn.hub import load_tokenizer
 from farfield.tasks.task import Tokens
 
 WORDS = 4096
@@ -46,15 +47,7 @@ def tokenizer(path: str, length: int | None) -> tuple[Callable[[Sequence[str]], 
     Traceback (most recent call last):
     farfield.errors.InputError: the model hf:./no-such-folder: there is no such folder
     """
-    try:
-        from transformers import AutoTokenizer
-    except ImportError:
-        raise MissingExtra("transformers", extra="hf", needed_by=f"the model hf:{path}") from None
-
-    from farfield.nn.hub import loading
-
-    with loading(path, "tokenizer") as where:
-        made = AutoTokenizer.from_pretrained(path, padding_side="right", **where)
+    made = load_tokenizer(path, padding_side="right")
     if length is not None and length > made.model_max_length:
         raise InputError(f"length={length} of the model hf:{path} is above the {made.model_max_length} tokens it takes")
     length = length or min(LENGTH, made.model_max_length)

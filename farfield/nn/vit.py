@@ -12,6 +12,7 @@ from farfield.errors import InputError
 from farfield.nn.classifier import Classifier
 from farfield.nn.options import Option
 from farfield.nn.standardize import Standardize
+from farfield.nn.transformer_block import TransformerBlock
 from farfield.tasks.task import Task
 
 OPTIONS = {
@@ -65,7 +66,7 @@ class ViT(nn.Module):
         self.embed = nn.Linear(channels * patch * patch, dim)
         count = -(-height // patch) * -(-width_pixels // patch)
         self.position = nn.Parameter(0.02 * torch.randn(count, dim))
-        self.blocks = nn.Sequential(*(Block(dim, heads) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(TransformerBlock(dim, heads) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n dim"]:
@@ -74,26 +75,3 @@ class ViT(nn.Module):
         patches = rearrange(x, "n c (rows p) (columns q) -> n (rows columns) (c p q)", p=p, q=p)
         tokens = self.embed(patches) + self.position  # (n, t, dim)
         return self.norm(self.blocks(tokens)).mean(1)  # (n, dim)
-
-
-class Block(nn.Module):
-    """Self-attention, then a perceptron, each on layer-normalised tokens and added to them.
-
-    >>> Block(8, 2)(torch.zeros(2, 5, 8)).shape
-    torch.Size([2, 5, 8])
-    """
-
-    def __init__(self, dim: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.norm_attention, self.norm_perceptron = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.queries_keys_values = nn.Linear(dim, 3 * dim)
-        self.project = nn.Linear(dim, dim)
-        self.perceptron = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
-
-    def forward(self, x: Float[Tensor, "n t dim"]) -> Float[Tensor, "n t dim"]:
-        mixed = self.queries_keys_values(self.norm_attention(x))  # (n, t, 3 dim)
-        q, k, v = rearrange(mixed, "n t (three h d) -> three n h t d", three=3, h=self.heads)
-        attended = F.scaled_dot_product_attention(q, k, v)  # (n, h, t, d)
-        x = x + self.project(rearrange(attended, "n h t d -> n t (h d)"))
-        return x + self.perceptron(self.norm_perceptron(x))

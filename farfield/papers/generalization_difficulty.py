@@ -31,16 +31,8 @@ NOISY = tuple(f"digits?noise={s}" for s in (0, 0.05, 0.1, 0.2, 0.4))
 PARTIAL = tuple(f"cartpole?velocities=no&horizon={t}" for t in (1, 2, 3))
 TABLES, SMALLER = ("iris", "wine", "breast-cancer"), ("digits?size=2", "digits?size=4")
 SHOWN = (
-    *TABLES,
-    "digits?classes=0,1",
-    "digits?classes=3,8",
-    *SMALLER,
-    "digits",
-    "mnist",
-    "omniglot",
-    "cartpole",
-    *PARTIAL,
-)
+    *TABLES, "digits?classes=0,1", "digits?classes=3,8", *SMALLER, "digits", "mnist", "omniglot", "cartpole", *PARTIAL,
+)  # fmt: skip
 SMOKE = ("digits?noise=0.1", *SPHERES[:2], *TORI[:1], "digits?classes=0,1", "digits?classes=3,8")
 SETTINGS = {"error": 0.01, "rows": 1500, "delta_by": "min", "train_rows": 100}
 BITS = "inductive-bias complexity, log10 bits"
@@ -51,21 +43,25 @@ CARTPOLE, MUJOCO = (4.4e9, 3.3e17, 1.5e25, 4.7e32, 1.2e40), (2.9e25, 7.6e58, 1.7
 
 
 def published(name, **changed):
+    """Return the bits of the formula on the paper's own inputs, some of them changed."""
     return measure.published_difficulty(name, **changed).bits
 
 
 def order(_records):
+    """Whether the formula gives the paper's figures, and so its order of the image sets."""
     bits = {name: published(name) for name in REPORTED}
     near = all(abs(bits[name] / REPORTED[name] - 1) < 5e-3 for name in bits)
     return near and bits["MNIST"] < bits["CIFAR-10"] < bits["ImageNet"]
 
 
 def few_shot(_records):
+    """Whether few-shot Omniglot demands about 10^145 bits, and so more than ImageNet."""
     omniglot = measure.fewshot_difficulty(0.01, measure.fewshot_sets([20] * 30), 22, 29, 49.4065, 5.4772).bits
     return omniglot > published("ImageNet") and round(math.log10(omniglot)) == 145
 
 
 def control(_records):
+    """Whether the closed forms of control give the paper's figures, each harder task more bits."""
     cartpole = [measure.rl_difficulty(2, 1, 1e4, 1e-3, 1e-3, horizon=t)[0] for t in range(1, 6)]
     mujoco = [measure.rl_difficulty(m, d, 1e6, 1e-3, 1e-3)[0] for m, d in ((6, 2), (15, 4), (17, 6))]
     near = all(abs(a / b - 1) < 0.03 for a, b in zip(cartpole + mujoco, CARTPOLE + MUJOCO))
@@ -73,6 +69,8 @@ def control(_records):
 
 
 def growth(_records):
+    """Whether bits grow as the m-th power of the resolution, and at least double with each dimension."""
+
     def log(m, delta):
         return measure.inductive_bias_complexity(0.01, 1000, m, 1.0, 2, delta, 1).log2_bits
 
@@ -82,6 +80,7 @@ def growth(_records):
 
 
 def little(_records):
+    """Whether numbers of points and errors far apart change the bits of ImageNet by less than a fifth."""
     few, many = (published("ImageNet", n=n) for n in (1e2, 1e19))
     lax, strict = (published("ImageNet", error=e) for e in (0.97, 0.09))
     return many < few < 1.1 * many and lax < strict < 1.2 * lax

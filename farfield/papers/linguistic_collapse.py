@@ -114,7 +114,7 @@ def related(table: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return {"kind": "relation", "models": len(table["loss"]), "rho": rho, "p": p, "gain": gain}
 
 
-def in_seeds(m: str, says: str, reported: str) -> Claim:
+def _in_seeds(m: str, says: str, reported: str) -> Claim:
     return at_least(f"gain/{m}", 0, says=f"At one size: {says}", reported=reported, where={"run": "seeds"}, scale=SMALL)
 
 
@@ -136,9 +136,9 @@ CLAIMS = [
     at_least("etf_error", 2**0.5 / 2, says="But it stays far from 0.", reported="1.375 to 1.402", **OURS),
     within("cos_mean", -1, 0.4, says="The mean cosine with the classifier stays low.", reported=".40 at most", **OURS),
     at_least("gain/equality_over_cosine", 0, says=EQUAL, reported="|rho| .70 against .38", **GRID),
-    in_seeds("cdnv_2", "CDNV falls with the loss.", ".52, p .02, over 20 seeds"),
-    in_seeds("agreement", "agreement rises as the loss falls.", "-.68, p .001"),
-    in_seeds("log_kernel_cv", "the CV of the log kernel falls with the loss.", ".54, p .013"),
+    _in_seeds("cdnv_2", "CDNV falls with the loss.", ".52, p .02, over 20 seeds"),
+    _in_seeds("agreement", "agreement rises as the loss falls.", "-.68, p .001"),
+    _in_seeds("log_kernel_cv", "the CV of the log kernel falls with the loss.", ".54, p .013"),
     within("gap", 0, 0.005, says=f"{TABLE} rank correlations are those of the paper.", reported="six, as above", **SCALING),
     within("p_of_three", 0, 0.05, says=f"{TABLE} these three hold at one size, too.", reported="p .02, .001, .013", **SEEDS),
     at_least("p_of_two", 0.05, says=f"{TABLE} equal lengths and UNC3 do not.", reported="p .56, .82", **SEEDS),

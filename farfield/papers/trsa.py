@@ -71,6 +71,7 @@ def shape_ratios():
 
 
 def falls(records):
+    """Whether geometry over topology falls from matrix to geo-topological to geodesic matrix, to below 1."""
     rdm, rgtm, rgdm = (records[f"shapes/{name}"].iloc[0] for name in ("rdm", "rgtm", "rgdm"))
     return bool(rdm > rgtm > rgdm and rgdm < 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,30 +59,24 @@ def near_far(
     """Panels, one per task: the mean of two metrics for each value of an axis, with 95 % intervals over seeds both ways."""
 
     def draw(records: pd.DataFrame) -> str | None:
-        tasks, values = _distinct(records, "task"), _distinct(records, along)
-        figure, panels = _panels(len(tasks), legend=len(values))
-        for axes, task in zip(panels, tasks):
-            rows = _rows(records, "task", task)
-            for i, value in enumerate(values):
-                mine = _rows(rows, along, value).groupby("seed")[[x, y]].mean()
-                if len(mine) < 2:
-                    continue
-                (mx, lx, hx, _), (my, ly, hy, _) = mean_interval(mine[x]), mean_interval(mine[y])
-                axes.errorbar(
-                    [scale * mx],
-                    [scale * my],
-                    xerr=[[scale * (mx - lx)], [scale * (hx - mx)]],
-                    yerr=[[scale * (my - ly)], [scale * (hy - my)]],
-                    fmt=_style(i)[1],
-                    color=_style(i)[0],
-                    markersize=5,
-                    elinewidth=0.8,
-                    label=str(value),
-                )
-            _title(axes, task)
-            svg.name_axes(axes, *labels)
-        _legend(figure, panels[0])
-        return svg.render(figure, name)
+        def point(axes: Any, mine: pd.DataFrame, i: int, label: str) -> None:
+            means = mine.groupby("seed")[[x, y]].mean()
+            if len(means) < 2:
+                return
+            (mx, lx, hx, _), (my, ly, hy, _) = mean_interval(means[x]), mean_interval(means[y])
+            axes.errorbar(
+                [scale * mx],
+                [scale * my],
+                xerr=[[scale * (mx - lx)], [scale * (hx - mx)]],
+                yerr=[[scale * (my - ly)], [scale * (hy - my)]],
+                fmt=_style(i)[1],
+                color=_style(i)[0],
+                markersize=5,
+                elinewidth=0.8,
+                label=label,
+            )
+
+        return _by_task(records, along, point, name=name, labels=labels)
 
     return Figure(name, caption, draw)
 
@@ -98,25 +92,18 @@ def curves(
         rows = records[records[metric].map(lambda v: isinstance(v, list))]
         if rows.empty:
             return None
-        tasks, values = _distinct(rows, "task"), _distinct(rows, along)
-        figure, panels = _panels(len(tasks), legend=len(values))
-        for axes, task in zip(panels, tasks):
-            mine = _rows(rows, "task", task)
-            for i, value in enumerate(values):
-                lines = np.array(_rows(mine, along, value)[metric].tolist(), dtype=float)
-                if len(lines) < 1:
-                    continue
-                at = (np.arange(lines.shape[1]) + 0.5) / lines.shape[1] * 100
-                axes.plot(at, lines.mean(0), color=PALETTE[i % len(PALETTE)], label=str(value))
-                if len(lines) > 1:
-                    ends = np.array([mean_interval(column)[1:3] for column in lines.T])
-                    axes.fill_between(at, *ends.T, color=PALETTE[i % len(PALETTE)], alpha=0.15, linewidth=0)
-            if log:
-                axes.set_yscale("log")
-            _title(axes, task)
-            svg.name_axes(axes, *labels)
-        _legend(figure, panels[0])
-        return svg.render(figure, name)
+
+        def line(axes: Any, mine: pd.DataFrame, i: int, label: str) -> None:
+            values = np.array(mine[metric].tolist(), dtype=float)
+            if len(values) < 1:
+                return
+            at = (np.arange(values.shape[1]) + 0.5) / values.shape[1] * 100
+            axes.plot(at, values.mean(0), color=PALETTE[i % len(PALETTE)], label=label)
+            if len(values) > 1:
+                ends = np.array([mean_interval(column)[1:3] for column in values.T])
+                axes.fill_between(at, *ends.T, color=PALETTE[i % len(PALETTE)], alpha=0.15, linewidth=0)
+
+        return _by_task(rows, along, line, name=name, labels=labels, log_y=log)
 
     return Figure(name, caption, draw)
 
@@ -142,24 +129,17 @@ def lines(
         rows = _shown(records, where, x, y)
         if rows.empty:
             return None
-        tasks, values = _distinct(rows, "task"), _distinct(rows, along)
-        figure, panels = _panels(len(tasks), legend=len(values) if along else 0)
-        for axes, task in zip(panels, tasks):
-            for i, value in enumerate(values):
-                mine = _rows(_rows(rows, "task", task), along, value)
-                points = [(at, *_mean_ends(group.groupby("seed")[y].mean())) for at, group in mine.groupby(x)]
-                if not points:
-                    continue
-                at, mean, low, high = np.array(points, dtype=float).T
-                colour, marker = _style(i)
-                axes.plot(at, mean, marker=marker, markersize=4, color=colour, label=str(value))
-                axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
-            _scales(axes, log_x, log_y)
-            _title(axes, task)
-            svg.name_axes(axes, *labels)
-        if along:
-            _legend(figure, panels[0])
-        return svg.render(figure, name)
+
+        def line(axes: Any, mine: pd.DataFrame, i: int, label: str) -> None:
+            points = [(at, *_mean_ends(group.groupby("seed")[y].mean())) for at, group in mine.groupby(x)]
+            if not points:
+                return
+            at, mean, low, high = np.array(points, dtype=float).T
+            colour, marker = _style(i)
+            axes.plot(at, mean, marker=marker, markersize=4, color=colour, label=label)
+            axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+
+        return _by_task(rows, along, line, name=name, labels=labels, log_x=log_x, log_y=log_y)
 
     return Figure(name, caption, draw)
 
@@ -302,6 +282,31 @@ def domain_correlations(near: str, far: str, *, caption: str, name: str = "corre
         return svg.render(figure, name)
 
     return Figure(name, caption, draw)
+
+
+def _by_task(
+    rows: pd.DataFrame,
+    along: str | None,
+    draw: Callable[[Any, pd.DataFrame, int, str], None],
+    *,
+    name: str,
+    labels: tuple[str, str],
+    log_x: bool = False,
+    log_y: bool = False,
+) -> str:
+    """Return panels, one per task; in each, ``draw(axes, records, i, label)`` for the i-th value of the axis ``along``."""
+    tasks, values = _distinct(rows, "task"), _distinct(rows, along)
+    figure, panels = _panels(len(tasks), legend=len(values) if along else 0)
+    for axes, task in zip(panels, tasks):
+        mine = _rows(rows, "task", task)
+        for i, value in enumerate(values):
+            draw(axes, _rows(mine, along, value), i, str(value))
+        _scales(axes, log_x, log_y)
+        _title(axes, task)
+        svg.name_axes(axes, *labels)
+    if along:
+        _legend(figure, panels[0])
+    return svg.render(figure, name)
 
 
 def _shown(records: pd.DataFrame, where: Mapping[str, Any] | None, *columns: str) -> pd.DataFrame:

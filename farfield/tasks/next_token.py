@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from farfield.errors import InputError, MissingExtra
+from farfield.errors import InputError
 from farfield.tasks.task import Table, Tokens
 
 UNKNOWN = "<unk>"
@@ -159,15 +159,10 @@ def hub_tokenizer(name: str) -> Any:
     Traceback (most recent call last):
     farfield.errors.InputError: the model hf:./no-such-folder: there is no such folder
     """
-    try:
-        from transformers import AutoTokenizer
-    except ImportError:
-        raise MissingExtra("transformers", extra="hf", needed_by=f"the tokenizer hf:{name}") from None
+    # Here, as models import tasks.
+    from farfield.nn.hub import load_tokenizer
 
-    from farfield.nn.hub import loading
-
-    with loading(name, "tokenizer") as where:
-        return AutoTokenizer.from_pretrained(name, **where)
+    return load_tokenizer(name)
 
 
 def _encode(text: str | Iterable[str], tokenizer: Any, separator: int | None) -> np.ndarray:

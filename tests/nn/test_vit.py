@@ -3,7 +3,8 @@ import torch
 
 from farfield import nn
 from farfield.errors import InputError
-from farfield.nn.vit import Block, ViT
+from farfield.nn.transformer_block import TransformerBlock
+from farfield.nn.vit import ViT
 
 
 def test_parameter_count():
@@ -46,12 +47,12 @@ def test_without_positions_the_order_of_patches_does_not_matter_and_with_them_it
 
 
 def test_a_block_is_equivariant_to_the_order_of_tokens():
-    block, x, order = Block(8, 2).double(), torch.randn(2, 5, 8, dtype=torch.float64), torch.randperm(5)
+    block, x, order = TransformerBlock(8, 2).double(), torch.randn(2, 5, 8, dtype=torch.float64), torch.randperm(5)
     torch.testing.assert_close(block(x[:, order]), block(x)[:, order])
 
 
 def test_attention_equals_the_explicit_sum():
-    block, x = Block(6, 2).double(), torch.randn(1, 4, 6, dtype=torch.float64)
+    block, x = TransformerBlock(6, 2).double(), torch.randn(1, 4, 6, dtype=torch.float64)
     mixed = block.queries_keys_values(block.norm_attention(x))[0]
     q, k, v = mixed[:, :6], mixed[:, 6:12], mixed[:, 12:]
     heads = []

@@ -2,30 +2,17 @@
 
 import json
 import re
-import sys
 
 import pytest
 
-from farfield.cli import main
 from farfield.errors import InputError
 from farfield.papers.catalogue import card, cards
 from farfield.papers.table import load_part, summaries
 
 
-@pytest.fixture
-def farfield(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process, in a folder of its own; returns exit code, standard output and error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, columns=100):
-        monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setattr(sys, "argv", ["farfield", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return run
+@pytest.fixture(autouse=True)
+def usual_width(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 160])
