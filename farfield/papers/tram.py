@@ -23,7 +23,7 @@ SHARPNESS_AWARE = ("sam", "asam", "fisher-sam")
 TRAM = ("tram", "tram-pretrained", "tram-x", "tram-fisher")
 METHODS = ("erm", *SHARPNESS_AWARE, *PENALTIES, *COMBINED, *TRAM)
 
-IMAGES = ("image-transfer/cifar100", "image-transfer/cars", "image-transfer/flowers")
+IMAGES = ("hub/cifar100", "hub/cars", "hub/flowers")
 TEXTS = ("m2d2/wikipedia", "m2d2/s2orc")
 FULL_TASKS = ("xnli", *TEXTS, *IMAGES)
 VIT = "hf:google/vit-base-patch16-224-in21k"

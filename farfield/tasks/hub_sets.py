@@ -20,7 +20,8 @@ class HubSet:
     """Where a data set lies and which columns it is made of.
 
     **Fields:** ``id`` on the hub, or a folder that ``datasets`` saved; ``target``: the column of labels; ``text`` or ``image``: the
-    column to learn from; ``size``: the side of the images in pixels; ``config``: of the hub's data set, "" for the only one.
+    column to learn from; ``size``: the side of the images in pixels; ``config``: of the hub's data set, "" for the only one; ``note``: a
+    sentence that the user must see, such as a licence that forbids commercial use.
     """
 
     id: str
@@ -29,16 +30,22 @@ class HubSet:
     image: str = ""
     size: int = 32
     config: str = ""
+    note: str = ""
 
 
 SETS = {
     "hub/fashion-mnist": HubSet("zalando-datasets/fashion_mnist", "label", image="image", size=28),
     "hub/cifar100": HubSet("uoft-cs/cifar100", "fine_label", image="img"),
     "hub/cifar100-coarse": HubSet("uoft-cs/cifar100", "coarse_label", image="img"),
+    "hub/cars": HubSet(
+        "tanganke/stanford_cars", "label", image="image", size=224,
+        note="Stanford Cars (Krause et al., 2013) is for research, not for commercial use.",
+    ),
+    "hub/flowers": HubSet("dpdl-benchmark/oxford_flowers102", "label", image="image", size=224),
     "hub/trec": HubSet("SetFit/TREC-QC", "label_coarse", text="text"),
     "hub/dbpedia": HubSet("fancyzhx/dbpedia_14", "label", text="content"),
     "hub/amazon-reviews": HubSet("mteb/amazon_reviews_multi", "label", text="text", config="en"),
-}
+}  # fmt: skip
 NAMES = tuple(SETS)
 # By name, so that asking what a task needs does not fetch it.
 HUB = {name: (found.id,) for name, found in SETS.items()}
@@ -101,6 +108,7 @@ def make(name: str, source: HubSet, seed: int) -> Task:
         Text() if source.text else Image(x.shape[1], x.shape[2], x.shape[3]),
         Classes(len(classes), tuple(str(c) for c in classes)),
         domains=(source.id,),
+        notes=(source.note,) if source.note else (),
         fingerprint=digest.hexdigest(),
     )
 

@@ -28,7 +28,6 @@ FAMILIES: Mapping[str, str] = {
     "transfer": "farfield.tasks.transfer",
     "xnli": "farfield.tasks.xnli",
     "m2d2": "farfield.tasks.m2d2",
-    "image-transfer": "farfield.tasks.image_transfer",
     "cora": "farfield.tasks.citation_graphs",
     "citeseer": "farfield.tasks.citation_graphs",
     "hub": "farfield.tasks.hub_sets",

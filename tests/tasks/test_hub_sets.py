@@ -45,6 +45,28 @@ def test_images(tmp_path):
     torch.testing.assert_close(x[:, 0, 0, 0], 20 * torch.arange(12) / 255)
 
 
+def test_fine_tuning_without_a_far_test_reports_the_near_score_as_far(tmp_path, monkeypatch):
+    """What is far is the data set itself, from what a model was pretrained on."""
+    from PIL import Image
+
+    from farfield.trials import finetune
+
+    shades = [10, 200] * 10
+    pictures = [Image.fromarray(np.full((8, 8, 3), shade, dtype=np.uint8)) for shade in shades]
+    features = datasets.Features({"img": datasets.Image(), "fine": datasets.ClassLabel(names=["dark", "light"])})
+    rows = datasets.Dataset.from_dict({"img": pictures, "fine": [int(s > 100) for s in shades]}, features=features)
+    datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "d")
+    made = make("mine", HubSet(f"{tmp_path / 'd'}/", "fine", image="img", note="Not for sale."), seed=0)
+    assert made.far == () and made.notes == ("Not for sale.",)
+    monkeypatch.setattr(finetune.tasks, "load", lambda name, seed=0: made)
+    point = {
+        "task": "mine", "model": "linear", "method": "erm", "steps": 30, "batch_size": 8, "learning_rate": 1e-2,
+        "betas": (0.9, 0.99), "pretraining_steps": 0, "sharpness": 1e-3, "device": "cpu",
+    }  # fmt: skip
+    found = finetune.trial(point, seed=0)
+    assert found["near"] == found["far"] == 1.0 and found["near_cka"] == found["far_cka"]
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     folder = save(tmp_path / "d", {"text": ["a", "b"], "label": [0, 1]}, {"text": ["c"], "label": [2]})
     with pytest.raises(InputError, match=r"has the labels \[2\], which its training split has not"):
