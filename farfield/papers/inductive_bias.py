@@ -8,14 +8,15 @@ digits and other images, a pendulum's feedback.
    draws. The paper's noncentral chi-squared fit, a moment match and the empirical share stand beside it in the results.
 2. Networks: the paper's fit. 32 trainings of 60 epochs each, and none is discarded; the training error is reported.
 3. The CNN has GroupNorm and one hidden layer (`farfield.nn.CNN`); networks standardise their inputs, kernels take [0, 1].
-4. Bias adds up over test values (images times outputs), so data sets are compared at the same number of them: 475 in an episode
-   of Omniglot, 480 of MNIST and CIFAR-10 (48 images). At 95 images each, CIFAR-10 required 139 nats more than the episode.
+4. Bias adds up over test values (images times outputs). Data sets are compared at 95 images each, as set before looking, and at
+   the same number of values, 475 in an episode of Omniglot and 480 of MNIST and CIFAR-10 (48 images): chosen after few-shot
+   learning came out below CIFAR-10 at 95 images, so that verdict is no test.
 5. Few-shot: one episode of 5-way 1-shot, 5 training images, by the kernel on pixels; the paper's size is not stated.
 6. CIFAR-10 and MNIST by 300 training images here (of CIFAR-10 a JPEG copy, where that is what is found).
 """
 
 from farfield.study.claims import at_least, exact, greater, increases_along
-from farfield.study.study import Preset, Study
+from farfield.study.study import Per, Preset, Study
 from farfield.trials.hypotheses import bias_curves, error_histograms, trial
 
 TARGETS = (0.1, 0.05, 0.02, 0.01, 0.001)
@@ -31,9 +32,11 @@ BY_SIZE = {
     "networks": tuple(f"{NETWORKS[0]} on digits?n={n}" for n in SIZES),
 }
 EPISODE, PENDULUM = "kernel?sigma=median on omniglot?ways=5", "kernel?sigma=0.3 on pendulum?n=300"
+UNMATCHED = "order, 95 images each"
 CASES = (*TRAINED, *SINES, *KERNELS, REDUCED, *BY_SIZE["kernel"], *BY_SIZE["networks"])
 # Last, so that the networks that it compares are there.
-CASES = tuple(dict.fromkeys((*CASES, EPISODE, PENDULUM, "order", f"networks on {DIGITS}")))
+CASES = tuple(dict.fromkeys((*CASES, EPISODE, PENDULUM, "order", UNMATCHED, f"networks on {DIGITS}")))
+ORDERED = {n: (f"mnist?n=300&test={n}", f"cifar10?n=300&test={n}", "omniglot?ways=5") for n in (48, 95)}
 SETTINGS = {
     "targets": TARGETS,
     "draws": 2000,
@@ -42,12 +45,13 @@ SETTINGS = {
     "batch_size": 32,
     "architectures": NETWORKS,
     "compared": 0.02,
-    "order": ("mnist?n=300&test=48", "cifar10?n=300&test=48", "omniglot?ways=5"),
+    "order": Per("case", {UNMATCHED: ORDERED[95]}, otherwise=ORDERED[48]),
     "matched": 0.05,
     "device": "cpu",
 }
 SMOKE = {**SETTINGS, "networks": 8, "epochs": 3, "draws": 200, "architectures": NETWORKS[:2]}
 SMOKE["order"] = ("digits?n=100&test=50&pca=8", "digits?n=100&test=50", "digits?n=20&test=50")
+ORDER = {"value": 0, "unit": "nats", "reported": "in this order, as by the earlier measure of difficulty"}
 NAMES = dict(zip(NETWORKS, ("MLP, 64 wide", "MLP, 64 wide, 2 deeper", "MLP, 16 wide", "CNN")))
 
 
@@ -152,17 +156,22 @@ study = Study(
         ),
         at_least(
             "step_1",
-            0,
-            unit="nats",
+            where={"case": UNMATCHED},
             says="CIFAR-10 requires more bias than MNIST at a matched target.",
-            reported="in this order, as by the earlier measure of difficulty",
+            **ORDER,
         ),
         at_least(
             "step_2",
-            0,
-            unit="nats",
+            where={"case": UNMATCHED},
             says="Few-shot learning requires more bias than CIFAR-10 at a matched target.",
-            reported="in this order, as by the earlier measure of difficulty",
+            **ORDER,
+            scale="950 test values of CIFAR-10 against 475 of an episode: bias adds up over them.",
+        ),
+        at_least(
+            "step_2",
+            where={"case": "order"},
+            says="The same at as many test values (chosen after the claim before it had failed: no test).",
+            **ORDER,
             scale="One-hot targets of 5 classes have a variance of 0.16, those of 10 classes 0.09; 0.05 means more in one.",
         ),
     ],

@@ -45,7 +45,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
     **Arguments:**
     - ``point``: ``case``: "<space> on <data>", or "task" for the ``model``'s networks, and the kernel with the median distance, on the
-      data set ``task``; "order" for that kernel on three data sets, ``order``, at one target, ``matched``. Spaces: "kernel?sigma=1" (or "median"), the name of a model such as "mlp?hidden=64" for its networks, or
+      data set ``task``; "order", or what begins so, for that kernel on three data sets, ``order``, at one target, ``matched``. Spaces: "kernel?sigma=1" (or "median"), the name of a model such as "mlp?hidden=64" for its networks, or
       "networks", which compares all ``architectures``. Data: see `problem`. ``targets``: errors to reach; ``draws`` from a kernel
       space; ``networks`` trained, for so many ``epochs`` with ``batch_size``; ``device``.
     - ``seed``: of the data, the draws and the networks.
@@ -61,7 +61,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
         broad = kernel(data, parse("kernel?sigma=median"), point, seed)
         narrow = networks(_train(data, point["model"], seed * 1000, point), point)
         return {"kernel": broad, **narrow, "n": len(data.x), "d": data.x[0].numel(), "gap": None}
-    if point["case"] == "order":
+    if point["case"].startswith("order"):
         found = ordered(data=list(point["order"]), target=point["matched"], seed=seed, device=point["device"])["nats"]
         steps = {f"step_{i}": _finite(float(v)) for i, v in enumerate(found.diff(), 1)}
         return dict(zip(("first", "second", "third"), map(_finite, found.tolist()))) | steps | {"gap": None}

@@ -12,7 +12,7 @@ def test_smoke(tmp_path, monkeypatch):
     finished = execute(study, preset="smoke", out=tmp_path, workers=1)
     assert finished.results["failed"] == []
     claims = finished.results["claims"]
-    assert len(claims) == 9
+    assert len(claims) == 10
     assert claims[0]["verdict"] == "holds" and claims[0]["n"] == 2  # grows with the input dimension
     assert claims[3]["verdict"] == "holds" and claims[3]["detail"] == "checked exactly"
     names = {f.rpartition("/")[2] for f in finished.results["figures"]}
