@@ -102,7 +102,7 @@ def neural_collapse(
 
     Raises InputError where there is no such classifier, it does not run, labels do not match, or a loader is empty.
 
-    Source: Wu & Papyan, NeurIPS 2024 Differs from its code in: one pass over the training data where it takes two.
+    Source: Wu & Papyan, NeurIPS 2024. Differs from its code in: one pass over the training data where it takes two.
 
     >>> model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
     >>> batches = [(torch.arange(16.0).view(8, 2).sin(), torch.arange(8) % 3) for _ in range(2)]

@@ -62,7 +62,7 @@ class ClassStatistics:
 
     Raises InputError on another shape, a label out of range or no whole number, and a value that is not finite.
 
-    Source: Wu & Papyan, NeurIPS 2024 Differs from its code in: one pass where it takes two, and no matrix
+    Source: Wu & Papyan, NeurIPS 2024. Differs from its code in: one pass where it takes two, and no matrix
     (batch, n_classes).
 
     >>> import numpy as np
