@@ -8,12 +8,12 @@ install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[hf,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[hf,search,dev]'
 	touch .venv/installed
 
 # PostgreSQL, Ray and trackers too: without them their tests are skipped, and named.
 extras: install
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[hf,postgres,ray,track,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[hf,search,postgres,ray,track,dev]'
 
 demo: install
 	$(BIN)/farfield compare digits --seeds 3 --out demo
