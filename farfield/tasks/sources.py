@@ -191,7 +191,7 @@ def _read_jpegs(path: Path) -> tuple[np.ndarray, np.ndarray]:
 class Drawings:
     """The drawings of Omniglot's two small background sets: 242 characters of 8 alphabets, each drawn by 20 people.
 
-    **Fields:** ``images`` (4840, 1, 28, 28) float32, ink is 1; ``character``, ``alphabet`` (n,) int64 indices into
+    **Fields:** ``images`` (4840, 1, size, size) float32, ink is 1; ``character``, ``alphabet`` (n,) int64 indices into
     ``characters`` (written "Greek/character01") and ``alphabets``; ``drawing`` (n,) 1 to 20: the number of the drawing, the
     same person within an alphabet.
     """
@@ -204,9 +204,9 @@ class Drawings:
     alphabets: tuple[str, ...]
 
 
-@functools.lru_cache(maxsize=1)
-def drawings() -> Drawings:
-    """Return Omniglot's drawings, read straight from the two zip files and reduced from 105x105 by area.
+@functools.lru_cache(maxsize=2)
+def drawings(size: int = 28) -> Drawings:
+    """Return Omniglot's drawings, read straight from the two zip files and reduced from 105x105 to ``size`` by area.
 
     Raises InputError where a zip file is damaged or the data cannot be had.
     """
@@ -229,7 +229,7 @@ def drawings() -> Drawings:
     ink = torch.from_numpy(~np.stack([pixels[k] for k in keys])).float().unsqueeze(1)
     alphabets, characters = (tuple(sorted({k[i] for k in keys})) for i in (0, 1))
     return Drawings(
-        area_average(ink, 28, 28).clamp_(0, 1).numpy(),
+        area_average(ink, size, size).clamp_(0, 1).numpy(),
         np.array([characters.index(k[1]) for k in keys]),
         np.array([alphabets.index(k[0]) for k in keys]),
         np.array([k[2] for k in keys]),
