@@ -8,14 +8,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from farfield.errors import InputError
-
-Closure = Callable[[], Tensor]
+from farfield.optim._wrapper import Closure, Wrapper
 
 # Elements, about a megabyte: on a CPU, larger temporary tensors cost more than what is computed with them.
 PIECE = 2**18
 
 
-class TwoStep(Optimizer):
+class TwoStep(Wrapper):
     """An optimizer of two passes: ``first_step`` moves uphill, ``second_step`` moves back and updates.
 
     The move is ``epsilon = radius * T (T g) / (|T g| + eps)`` with a diagonal T and the norm over all parameters of all
@@ -31,22 +30,13 @@ class TwoStep(Optimizer):
         defaults: dict[str, float],
         base_kwargs: dict[str, Any],
     ):
-        # torch writes defaults into the groups it is given; the caller's dicts stay as they are.
-        params = [dict(p) if isinstance(p, dict) else p for p in params]
-        super().__init__(params, defaults)
+        super().__init__(params, base_optimizer, defaults, base_kwargs)
         for group in self.param_groups:
             for name in defaults:
                 if not group[name] >= 0:
                     raise InputError(f"{name} is {group[name]}; it must be at least 0")
-        self.base_optimizer = base_optimizer(self.param_groups, **base_kwargs)
-        self.defaults.update(self.base_optimizer.defaults)
         self._saved: tuple[list[Tensor], list[Tensor]] | None = None
         self._buffers: dict[Tensor, Tensor] = {}
-        self._share_with_base()
-
-    def _share_with_base(self) -> None:
-        self.param_groups = self.base_optimizer.param_groups
-        self.state = self.base_optimizer.state
 
     @property
     def perturbed(self) -> bool:
@@ -185,15 +175,6 @@ class TwoStep(Optimizer):
             raise
         self.second_step(scaler)
         return loss
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the base optimizer's state, whose groups hold the settings of this one too."""
-        return self.base_optimizer.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what `state_dict` returned."""
-        self.base_optimizer.load_state_dict(state_dict)
-        self._share_with_base()
 
 
 class Run:
