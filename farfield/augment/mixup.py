@@ -1,6 +1,6 @@
 """Mixup: train on lines between pairs of examples."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ class Mixup(nn.Module):
     - ``classes``: number of classes, at least 1.
     - ``alpha``: above 0: small is close to one of the two examples; 0 does not mix.
     - ``seed``: of the draws, which continue from batch to batch.
+    - ``also``: other floating-point columns ``(n, ...)`` to mix like ``x``, such as the anchors of the examples' features.
 
     Raises InputError on an alpha below 0 or classes below 1.
 
@@ -29,7 +30,7 @@ class Mixup(nn.Module):
     True
     """
 
-    def __init__(self, classes: int, *, alpha: float = 0.2, seed: int = 0):
+    def __init__(self, classes: int, *, alpha: float = 0.2, seed: int = 0, also: Sequence[str] = ()):
         super().__init__()
         if classes < 1:
             raise InputError(f"classes is {classes}; it must be at least 1")
@@ -37,6 +38,7 @@ class Mixup(nn.Module):
             raise InputError(f"alpha is {alpha}; it must be at least 0")
         self.classes = classes
         self.alpha = alpha
+        self.also = tuple(also)
         self.random = np.random.default_rng([seed, 0x312])
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,4 +55,5 @@ class Mixup(nn.Module):
         other = torch.from_numpy(self.random.permutation(len(y))).to(y.device)
         shares = nn.functional.one_hot(y, self.classes).to(x.dtype)
         # x_j + lam * (x_i - x_j) would not give x_i back at lam = 1.
-        return {**batch, "x": lam * x + (1 - lam) * x[other], "y": lam * shares + (1 - lam) * shares[other]}
+        columns = {"x": x, "y": shares, **{name: batch[name] for name in self.also}}
+        return {**batch, **{name: lam * rows + (1 - lam) * rows[other] for name, rows in columns.items()}}

@@ -77,16 +77,18 @@ def occlude(images: Tensor, side: float, across: Tensor, down: Tensor) -> Tensor
     return images * (1 - mask) + 0.5 * mask
 
 
-def color(images: Tensor, labels: Tensor, flip: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def color(
+    images: Tensor, labels: Tensor, flip: float, generator: torch.Generator, *, label_flip: float = 0.25
+) -> tuple[Tensor, Tensor]:
     """Colour grey images so that colour predicts the label better than shape does, as Colored MNIST.
 
-    Labels are flipped with probability 0.25. The colour, 0 or 1, is the new label flipped with probability ``flip``;
+    Labels are flipped with probability ``label_flip``. The colour, 0 or 1, is the new label flipped with probability ``flip``;
     the image is put into the channel of that number, the other channel is 0 (Arjovsky et al., 2019, section 5.2).
     """
     if images.shape[1] != 1:
         raise InputError(f"the shift color needs grey images of one channel; these have {images.shape[1]}")
     draws = torch.rand(2, len(images), generator=generator)
-    labels = labels ^ (draws[0] < 0.25).long()
+    labels = labels ^ (draws[0] < label_flip).long()
     colors = labels ^ (draws[1] < flip).long()
     colored = torch.zeros(len(images), 2, *images.shape[2:])
     colored[torch.arange(len(images)), colors] = images[:, 0]

@@ -99,3 +99,13 @@ def test_inputs_that_cannot_be_mixed_are_refused(x):
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(InputError):
         Mixup(**settings)
+
+
+def test_further_columns_are_mixed_like_the_inputs():
+    batch = {"x": torch.rand(6, 2), "y": torch.arange(6) % 3, "anchor": torch.rand(6, 4), "domain": torch.arange(6)}
+    batch["anchor"][:, :2] = batch["x"]
+    mixed = Mixup(3, alpha=1.0, seed=0, also=("anchor",))(batch)
+    torch.testing.assert_close(mixed["anchor"][:, :2], mixed["x"])
+    assert torch.equal(mixed["domain"], batch["domain"]) and not torch.equal(mixed["x"], batch["x"])
+    assert torch.equal(mixed["x"], Mixup(3, alpha=1.0, seed=0)(batch)["x"])
+    assert torch.equal(Mixup(3, alpha=0, also=("anchor",))(batch)["anchor"], batch["anchor"])
