@@ -1,11 +1,13 @@
 """MNIST's digits in a colour drawn by chance: an easy feature and a hard one in real images."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 
 from farfield.errors import InputError
 from farfield.tasks.labelled_features import LabelledFeatures
+from farfield.tasks.task import Table
 
 TEST = 2000
 INK = torch.tensor([[1.0, 0.15, 0.15], [0.15, 1.0, 0.15]])
@@ -49,3 +51,63 @@ class ColouredDigits(LabelledFeatures):
         ink = area_average(source.images[rows].float() / 255, size, size).clamp_(0, 1)
         x = INK[colour][:, :, None, None] * ink
         super().__init__(x, torch.stack([colour, digit % 2], 1), names=("colour", "parity"), classes=(2, 2))
+
+
+def coloured_environments(
+    colour_flips: Sequence[float] = (0.1, 0.2),
+    *,
+    flip_label: float = 0.25,
+    source: str = "mnist",
+    size: int = 14,
+    rows: int | None = None,
+    seed: int = 0,
+) -> list[Table]:
+    """Return environments of digits in which colour goes with the label, more or less closely (Colored MNIST).
+
+    The label is 1 for digits of 5 and above, flipped with probability ``flip_label``; the colour is the label flipped with the
+    environment's own probability, so that shape predicts with 1 - flip_label everywhere and colour with 1 - e in environment e.
+    A colour is the channel that the digit lies in; the other is 0. No image is in two environments.
+
+    **Arguments:**
+    - ``colour_flips``: e of each environment, from 0 to 1; the paper trains on 0.1 and 0.2 and tests on 0.9, 0.1 and 0.5.
+    - ``flip_label``: from 0 to 1.
+    - ``source``: a grey image set of ten digits: "mnist", "digits" or "mnist-full".
+    - ``size``: side in pixels, at most that of the source, reduced by area.
+    - ``rows``: of each environment; None shares all images out evenly.
+    - ``seed``: of images, labels and colours.
+
+    **Returns:** for each environment a Table with x (n, 2, size, size) in [0, 1], y (n,) 0 or 1, and domain (n,), its number.
+
+    Raises InputError on a probability outside 0..1, on more rows than there are, or where the images cannot be had.
+
+    Source: Arjovsky et al., 2019, section 5.2; Zhang, Lopez-Paz, Bottou, ICML 2022.
+
+    >>> red, green = coloured_environments((0.0, 1.0), flip_label=0.0, source="digits", size=8)
+    >>> red.columns["x"].shape, (red.columns["x"].sum((2, 3)).argmax(1) == red.columns["y"]).all()
+    (torch.Size([898, 2, 8, 8]), tensor(True))
+    """
+    from farfield.tasks.sources import area_average, load_source
+    from farfield.tasks.transforms import color
+
+    for name, values in (("colour_flips", colour_flips), ("flip_label", [flip_label])):
+        if not len(values) or not all(0 <= value <= 1 for value in values):
+            raise InputError(f"{name} is {values}; expected probabilities from 0 to 1")
+    if source not in ("mnist", "digits", "mnist-full"):
+        raise InputError(f"source is {source!r}; it must be 'mnist', 'digits' or 'mnist-full'")
+    found = load_source(source)
+    n, side = len(found.images) // len(colour_flips), found.images.shape[2]
+    rows = n if rows is None else rows
+    if not 1 <= rows <= n:
+        raise InputError(f"rows is {rows}; {source} has {n} for each of {len(colour_flips)} environments")
+    if not 1 <= size <= side:
+        raise InputError(f"size is {size}; images of {source} have sides of {side}, and are reduced to 1 at least")
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(found.images), generator=generator)
+    tables = []
+    for e, (flip, own) in enumerate(zip(colour_flips, order.split(rows))):
+        images = found.images[own]
+        images = images.float() / 255 if images.dtype == torch.uint8 else images
+        half = (torch.from_numpy(found.labels)[own] >= 5).long()
+        x, y = color(area_average(images, size, size).clamp_(0, 1), half, flip, generator, label_flip=flip_label)
+        tables.append(Table(x=x, y=y, domain=torch.full((rows,), e)))
+    return tables

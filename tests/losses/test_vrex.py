@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
-from farfield.losses import VRExPenalty
+from farfield.losses import VREx, VRExPenalty
 
 finite = st.floats(-100, 100)
 
@@ -44,3 +44,14 @@ def test_one_domain_has_no_variance():
 def test_rows_that_do_not_match_are_refused():
     with pytest.raises(InputError, match="losses has 2 rows but domain has 3"):
         VRExPenalty()(torch.zeros(2), torch.zeros(3, dtype=torch.long))
+
+
+def test_the_whole_loss_is_the_mean_risk_plus_lam_times_the_population_variance():
+    losses, domain = torch.tensor([1.0, 3.0, 1.0]), torch.tensor([0, 1, 0])
+    # Risks 1 and 3: mean 2, variance 1.
+    assert VREx(0.7)(losses, domain).item() == pytest.approx(2.7)
+    assert VREx(0.7)(losses, domain).item() == pytest.approx(2 + 0.7 * VRExPenalty()(losses, domain).item())
+    assert VREx(0.7)(losses, torch.zeros(3, dtype=torch.long)).item() == pytest.approx(losses.mean().item())
+    assert VREx(0.0)(losses, domain).item() == pytest.approx(2)
+    with pytest.raises(InputError, match="lam is -1"):
+        VREx(-1.0)

@@ -3,8 +3,8 @@ import torch
 
 from farfield.errors import InputError
 from farfield.measure import feature_design
-from farfield.tasks.coloured_digits import ColouredDigits
-from farfield.tasks.sources import load_source
+from farfield.tasks.coloured_digits import ColouredDigits, coloured_environments
+from farfield.tasks.sources import area_average, load_source
 
 
 @pytest.mark.needs_data("mnist-10k")
@@ -37,3 +37,48 @@ def test_another_split_is_refused():
         ColouredDigits("val")
     with pytest.raises(InputError, match="size is 29"):
         ColouredDigits("test", 29)
+
+
+def test_environments_flip_labels_and_colours_as_often_as_asked():
+    tables = coloured_environments((0.1, 0.9), flip_label=0.25, source="digits", size=4, seed=0)
+    digits = load_source("digits")
+    reduced = area_average(digits.images, 4, 4)
+    homes = []
+    for table, flip in zip(tables, (0.1, 0.9)):
+        x, y = table.columns["x"], table.columns["y"]
+        # One channel holds the digit, the other nothing.
+        assert ((x.sum((2, 3)) > 0).sum(1) == 1).all()
+        colour = x.sum((2, 3)).argmax(1)
+        assert float((colour != y).double().mean()) == pytest.approx(flip, abs=0.04)
+        image = x.sum(1)
+        distances = torch.cdist(image.flatten(1), reduced.flatten(1))
+        home = distances.argmin(1)
+        assert float(distances.min(1).values.max()) < 1e-4
+        half = torch.from_numpy(digits.labels)[home] >= 5
+        assert float((half.long() != y).double().mean()) == pytest.approx(0.25, abs=0.05)
+        homes.append(set(home.tolist()))
+    assert not homes[0] & homes[1] and len(tables[0]) == 1797 // 2
+    assert [t.columns["domain"].unique().tolist() for t in tables] == [[0], [1]]
+
+
+def test_environments_are_decided_by_the_seed():
+    a, b, c = (
+        coloured_environments((0.1,), source="digits", size=8, rows=50, seed=s)[0].columns["x"] for s in (0, 0, 1)
+    )
+    assert torch.equal(a, b) and not torch.equal(a, c) and a.shape == (50, 2, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"colour_flips": (0.1, 1.2)}, "colour_flips is"),
+        ({"colour_flips": ()}, "colour_flips is"),
+        ({"flip_label": -0.1}, "flip_label is"),
+        ({"source": "omniglot"}, "source is 'omniglot'"),
+        ({"rows": 2000}, "rows is 2000; digits has 898 for each of 2"),
+        ({"size": 9}, "size is 9; images of digits have sides of 8"),
+    ],
+)
+def test_environments_that_cannot_be_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        coloured_environments(**{"source": "digits", "size": 8, **arguments})
