@@ -280,6 +280,14 @@ def _choose_methods(
                 raise InputError(f"{sentence}: leave {name} out")
             notes.append(f"{sentence}: it was left out.")
             continue
+        unfit = next((task for task in loaded if found.inputs and not isinstance(task.inputs, found.inputs)), None)
+        if unfit is not None:
+            kinds = " or ".join(kind.__name__.lower() for kind in found.inputs)
+            sentence = f"{name} takes inputs of the kind {kinds}, and the task {unfit.name} has {unfit.inputs}"
+            if not everything:
+                raise InputError(f"{sentence}: leave {name} out")
+            notes.append(f"{sentence}: it was left out.")
+            continue
         for task in loaded:
             selection.check(how, task, found)
         chosen.append(name)

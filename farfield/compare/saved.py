@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farfield import __version__, nn, tasks
+from farfield import __version__, methods, nn, tasks
 from farfield.compare.trial import fit_and_evaluate
 from farfield.errors import InputError
 from farfield.files import write_atomically
@@ -127,10 +127,14 @@ def load_saved(best: str | Path) -> tuple[torch_nn.Module, dict[str, Any]]:
         weights = load_file(path)
         inputs = _inputs(card["inputs"])
         classes = Classes(len(card["classes"]), tuple(card["classes"]))
-        name = card["model"]
+        name, domains = card["model"], tuple(card["domains"])
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError, KeyError, TypeError) as error:
         raise InputError(f"{path} with {card_path.name} is not a saved model: {error!r}") from error
-    model = nn.load(name, _empty_task(card.get("task", "saved"), inputs, classes))
+    task = dataclasses.replace(_empty_task(card.get("task", "saved"), inputs, classes), domains=domains)
+    model = nn.load(name, task)
+    method = methods.METHODS.get(card.get("method", ""))
+    if method is not None and method.assemble is not None:
+        model = method.assemble(model, task=task, **card.get("chosen", {}))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

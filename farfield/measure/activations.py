@@ -1,6 +1,5 @@
 """What the layers of any network give on data: by forward hooks, in batches, in memory or on disk."""
 
-import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from farfield.errors import InputError, unknown_name
 from farfield.files import write_atomically
 from farfield.measure._feeding import batches, call, first_tensor, on_device, rows_of
 from farfield.measure._pooling import Pool, check_pool, pooled
+from farfield.measure._recorder import Recorder
 from farfield.measure._rows import File, Memory, mapped
 from farfield.nn.evaluating import evaluating
 
@@ -77,7 +77,7 @@ def activations(
     writers: dict[str, File | Memory] = {}
     done = 0
     try:
-        with evaluating(model), _Recorder(model, names) as recorder, _bar(progress, total) as advance:
+        with evaluating(model), Recorder(model, names) as recorder, _bar(progress, total) as advance:
             for batch in pieces:
                 batch = on_device(batch, device)
                 n = rows_of(batch)
@@ -187,58 +187,7 @@ def _is_mostly_layers(module: nn.Module) -> bool:
     return size > 0 and any(sum(p.numel() for p in each.parameters()) >= 0.75 * size for each in lists)
 
 
-class _Recorder:
-    """Hooks on the named layers while it is open: their last output or input, and the model's attention mask."""
-
-    def __init__(self, model: nn.Module, names: Sequence[str]):
-        self._model, self._names = model, names
-        self._hooks: list[Any] = []
-        self.seen: dict[str, Any] = {}
-        self.mask: Tensor | None = None
-
-    def __enter__(self) -> "_Recorder":
-        for name in self._names:
-            layer, _, what = name.partition(":")
-            module = self._model.get_submodule(layer)
-            if what:
-                self._hooks.append(module.register_forward_pre_hook(self._before(name), with_kwargs=True))
-            else:
-                self._hooks.append(module.register_forward_hook(self._after(name)))
-        for module in self._model.modules():
-            if "attention_mask" in inspect.signature(module.forward).parameters:
-                self._hooks.append(module.register_forward_pre_hook(self._find_mask, with_kwargs=True))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self.clear()
-
-    def clear(self) -> None:
-        self.seen.clear()
-        self.mask = None
-
-    def _after(self, name: str) -> Callable[..., None]:
-        def remember(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            self.seen[name] = output
-
-        return remember
-
-    def _before(self, name: str) -> Callable[..., None]:
-        def remember(_module: nn.Module, inputs: tuple, named: dict[str, Any]) -> None:
-            self.seen[name] = (*inputs, *named.values())
-
-        return remember
-
-    def _find_mask(self, module: nn.Module, inputs: tuple, named: dict[str, Any]) -> None:
-        if self.mask is None:
-            given = inspect.signature(module.forward).bind_partial(*inputs, **named).arguments.get("attention_mask")
-            # The outermost one is the user's, (n, t); further in, models make it (n, 1, t, t) of large negative numbers.
-            if isinstance(given, Tensor) and given.ndim == 2:
-                self.mask = given != 0
-
-
-def _rows(recorder: _Recorder, name: str, pool: Pool) -> Tensor:
+def _rows(recorder: Recorder, name: str, pool: Pool) -> Tensor:
     if name not in recorder.seen:
         raise InputError(f"the layer {name!r} did not run; leave it out")
     output = first_tensor(recorder.seen[name])

@@ -3,6 +3,10 @@
 from farfield.methods.asam_penalised import asam_mesa as asam_mesa
 from farfield.methods.asam_penalised import asam_r3f as asam_r3f
 from farfield.methods.asam_penalised import asam_trpo as asam_trpo
+from farfield.methods.bonsai import bonsai as bonsai
+from farfield.methods.cat import cat as cat
+from farfield.methods.cat_distill import cat_distill as cat_distill
+from farfield.methods.catch import catch as catch
 from farfield.methods.coral import coral as coral
 from farfield.methods.dann import dann as dann
 from farfield.methods.erm import erm as erm
@@ -10,6 +14,8 @@ from farfield.methods.erm import erm_sgd as erm_sgd
 from farfield.methods.fisher_sam import fisher_sam as fisher_sam
 from farfield.methods.group_dro import group_dro as group_dro
 from farfield.methods.irm import irm as irm
+from farfield.methods.levi import levi as levi
+from farfield.methods.lp_ft import lp_ft as lp_ft
 from farfield.methods.mesa import mesa as mesa
 from farfield.methods.method import METHODS as METHODS
 from farfield.methods.method import Choice as Choice
@@ -22,6 +28,10 @@ from farfield.methods.mixup import mixup as mixup
 from farfield.methods.mmd import mmd as mmd
 from farfield.methods.r3f import r3f as r3f
 from farfield.methods.r3f import r4f as r4f
+from farfield.methods.random_fields import random_field_transforms as random_field_transforms
+from farfield.methods.random_fields import random_fields as random_fields
+from farfield.methods.rcal import rcal as rcal
+from farfield.methods.rm3 import rm3 as rm3
 from farfield.methods.sam import asam as asam
 from farfield.methods.sam import sam as sam
 from farfield.methods.smart import smart as smart
@@ -33,3 +43,5 @@ from farfield.methods.tram import tram_x as tram_x
 from farfield.methods.trpo import trpo as trpo
 from farfield.methods.vrex import vrex as vrex
 from farfield.methods.weight_average import weight_average as weight_average
+from farfield.methods.winsorized import winsorized as winsorized
+from farfield.methods.wise_ft import wise_ft as wise_ft

@@ -56,7 +56,10 @@ class Method:
     - ``needs_domains``: it compares training domains, so it needs at least two of them.
     - ``needs_validation``: it chooses its weights itself by looking at ``task.val`` while it trains (as SWAD does), so
       no checkpoint is chosen for it.
+    - ``inputs``: the kinds of inputs that it takes, such as ``(Image,)``; empty for any.
     - ``ablation``: a variant that a study needs for comparison; it can be named but is not among "all".
+    - ``assemble``: where it returns another kind of model than it is given: ``assemble(model, task=task, **settings)``
+      makes one of that kind, untrained, into which saved weights fit; of the task it may read all but its rows.
     - ``learning_rate_factor``: its default learning rate as a multiple of the model's (which is meant for AdamW).
     """
 
@@ -67,8 +70,10 @@ class Method:
     space: Mapping[str, Range | Choice] = field(default_factory=dict)
     needs_domains: bool = False
     needs_validation: bool = False
+    inputs: tuple[type, ...] = ()
     ablation: bool = False
     learning_rate_factor: float = 1.0
+    assemble: Callable[..., nn.Module] | None = None
 
     def __call__(self, model: nn.Module, task: Task, **settings: Any) -> Fitted:
         return self.fit(model, task, **settings)

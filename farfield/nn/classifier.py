@@ -13,6 +13,7 @@ class Classifier(nn.Module):
     - ``encoder``: inputs -> features ``(n, width)``.
     - ``head``: features -> logits ``(n, classes)``.
     - ``learning_rate``: a good first learning rate for AdamW; methods start from it.
+    - ``pretrained``: the encoder comes with trained weights; methods that keep it as it is ask for that.
 
     >>> import torch
     >>> model = Classifier(nn.Flatten(), nn.Linear(4, 3))
@@ -20,11 +21,11 @@ class Classifier(nn.Module):
     torch.Size([2, 3])
     """
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, *, learning_rate: float = 1e-3):
+    def __init__(self, encoder: nn.Module, head: nn.Module, *, learning_rate: float = 1e-3, pretrained: bool = False):
         super().__init__()
         self.encoder = encoder
         self.head = head
-        self.learning_rate = learning_rate
+        self.learning_rate, self.pretrained = learning_rate, pretrained
 
     def features(self, x: Tensor) -> Tensor:
         """Return the features ``(n, width)`` that the head reads.

@@ -71,7 +71,7 @@ def pretrained(path: str, task: Task, *, pool: str | None = None) -> Classifier:
     rows = task.train[torch.arange(min(2, len(task.train)))]["x"]
     with torch.no_grad():
         width = encoder.eval()(rows).shape[1]
-    return Classifier(encoder.train(), nn.Linear(width, task.outputs.count), learning_rate=5e-5)
+    return Classifier(encoder.train(), nn.Linear(width, task.outputs.count), learning_rate=5e-5, pretrained=True)
 
 
 class ImageEncoder(nn.Module):

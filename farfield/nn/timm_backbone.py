@@ -52,4 +52,4 @@ def timm_backbone(path: str, task: Task, *, weights: bool = True) -> Classifier:
     rows = task.train[torch.arange(min(2, len(task.train)))]["x"]
     with torch.no_grad():
         features = encoder.eval()(rows).shape[1]
-    return Classifier(encoder.train(), nn.Linear(features, task.outputs.count), learning_rate=5e-5)
+    return Classifier(encoder.train(), nn.Linear(features, task.outputs.count), learning_rate=5e-5, pretrained=weights)

@@ -1,8 +1,34 @@
 """Moving a representation: encoders and heads that were trained apart, put together."""
 
 from farfield.reuse.anchors import select_anchors as select_anchors
+from farfield.reuse.cascade import CascadeClassifier as CascadeClassifier
+from farfield.reuse.class_gaussians import ClassGaussians as ClassGaussians
+from farfield.reuse.concatenation import Cat as Cat
+from farfield.reuse.concatenation import mean_head as mean_head
+from farfield.reuse.concatenation import snapshots as snapshots
+from farfield.reuse.concatenation import train_many as train_many
+from farfield.reuse.distillation import Distill as Distill
+from farfield.reuse.funnel import FunnelIndex as FunnelIndex
 from farfield.reuse.head import StitchingHead as StitchingHead
 from farfield.reuse.head import train_head as train_head
+from farfield.reuse.interpolation import output_ensemble as output_ensemble
+from farfield.reuse.interpolation import wise_ft as wise_ft
+from farfield.reuse.layer_features import layer_features as layer_features
+from farfield.reuse.logit_ensemble import LogitEnsemble as LogitEnsemble
+from farfield.reuse.lp_ft import lp_ft as lp_ft
+from farfield.reuse.moco import MoCo as MoCo
+from farfield.reuse.moco import contrast as contrast
+from farfield.reuse.outliers import outliers as outliers
+from farfield.reuse.rcal import Calibrated as Calibrated
+from farfield.reuse.rcal import Encoder as Encoder
+from farfield.reuse.rcal import anchors as anchors
+from farfield.reuse.rcal import rcal_fit as rcal_fit
+from farfield.reuse.rich_features import RichFeatures as RichFeatures
+from farfield.reuse.rich_features import rich_features as rich_features
+from farfield.reuse.rich_features import synthesis_batches as synthesis_batches
 from farfield.reuse.stitching import orthogonal_map as orthogonal_map
 from farfield.reuse.stitching import stitch as stitch
 from farfield.reuse.stitching import stitching_matrix as stitching_matrix
+from farfield.reuse.truncate import truncate as truncate
+from farfield.reuse.two_stage import finetune as finetune
+from farfield.reuse.two_stage import two_stage_finetune as two_stage_finetune

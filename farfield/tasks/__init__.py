@@ -1,6 +1,7 @@
 """What to learn, and the named shifts under which it must hold."""
 
 from farfield.tasks.boolean_features import BooleanFeatures as BooleanFeatures
+from farfield.tasks.characters import characters as characters
 from farfield.tasks.citation_graphs import CitationGraph as CitationGraph
 from farfield.tasks.citation_graphs import citation_graph as citation_graph
 from farfield.tasks.classic_control import cartpole_observations as cartpole_observations
@@ -8,10 +9,26 @@ from farfield.tasks.classic_control import cartpole_step as cartpole_step
 from farfield.tasks.classic_control import pendulum_policy as pendulum_policy
 from farfield.tasks.classic_control import pendulum_step as pendulum_step
 from farfield.tasks.collapse_table import collapse_checkpoints as collapse_checkpoints
+from farfield.tasks.coloured_digits import ColouredDigits as ColouredDigits
+from farfield.tasks.coloured_digits import coloured_environments as coloured_environments
+from farfield.tasks.confounded_domains import ConfoundedDomains as ConfoundedDomains
+from farfield.tasks.confounded_domains import confounded_domains as confounded_domains
+from farfield.tasks.digit_pairs import digit_pairs as digit_pairs
+from farfield.tasks.dominoes import Dominoes as Dominoes
+from farfield.tasks.easy_hard import EasyHard as EasyHard
+from farfield.tasks.easy_hard import easy_hard_split as easy_hard_split
+from farfield.tasks.field_backgrounds import field_backgrounds as field_backgrounds
 from farfield.tasks.figure_eights import figure_eights as figure_eights
+from farfield.tasks.gaussian_classes import gaussian_classes as gaussian_classes
+from farfield.tasks.hatecheck import HateCheck as HateCheck
+from farfield.tasks.label_noise import noise_matrix as noise_matrix
+from farfield.tasks.label_noise import noisy_labels as noisy_labels
+from farfield.tasks.label_noise import with_label_noise as with_label_noise
 from farfield.tasks.labelled_arrays import labelled_arrays as labelled_arrays
 from farfield.tasks.labelled_features import LabelledFeatures as LabelledFeatures
 from farfield.tasks.latent_manifold import latent_manifold as latent_manifold
+from farfield.tasks.long_tail import long_tail_counts as long_tail_counts
+from farfield.tasks.long_tail import long_tailed as long_tailed
 from farfield.tasks.manifold_classes import sphere_classes as sphere_classes
 from farfield.tasks.manifold_classes import torus_classes as torus_classes
 from farfield.tasks.newdata import read as read
@@ -19,12 +36,17 @@ from farfield.tasks.next_token import NextToken as NextToken
 from farfield.tasks.next_token import WordTokenizer as WordTokenizer
 from farfield.tasks.next_token import hub_tokenizer as hub_tokenizer
 from farfield.tasks.next_token import next_token as next_token
+from farfield.tasks.platform_text import PlatformText as PlatformText
 from farfield.tasks.registry import expand as expand
 from farfield.tasks.registry import hub_ids as hub_ids
 from farfield.tasks.registry import load as load
 from farfield.tasks.registry import names as names
 from farfield.tasks.registry import resolve as resolve
 from farfield.tasks.shape_colour import ShapeColour as ShapeColour
+from farfield.tasks.slabs import SlabBlocks as SlabBlocks
+from farfield.tasks.slabs import lms as lms
+from farfield.tasks.slabs import lsn as lsn
+from farfield.tasks.slabs import ms as ms
 from farfield.tasks.string_features import StringFeatures as StringFeatures
 from farfield.tasks.task import Classes as Classes
 from farfield.tasks.task import Image as Image
@@ -37,3 +59,4 @@ from farfield.tasks.task import Vector as Vector
 from farfield.tasks.task import column as column
 from farfield.tasks.texts import Texts as Texts
 from farfield.tasks.texts import load_texts as load_texts
+from farfield.tasks.two_cue_digits import TwoCueDigits as TwoCueDigits

@@ -1,9 +1,11 @@
 """Where data sets lie: $FARFIELD_DATA, then the user's cache, then a checked download from their public home."""
 
 import functools
+import gzip
 import lzma
 import os
 import tomllib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +20,8 @@ class Card:
     **Fields:**
     - ``name``: also the name of its folder.
     - ``home``: URL that file names are appended to; empty where the data set cannot be downloaded.
-    - ``files``: checksum by file name, ``"md5:..."`` or a plain SHA-256. A file may also lie there xz-compressed, with
-      ``.xz`` appended to its name; the checksum is of the content.
+    - ``files``: checksum by file name, ``"md5:..."`` or a plain SHA-256. A file may also lie there compressed by
+      xz or gzip, with ``.xz`` or ``.gz`` appended to its name; the checksum is of the content.
     - ``notice``: a sentence on the licence that every user of the data must see; empty where there is none.
 
     >>> card("mnist-10k").licence
@@ -79,7 +81,7 @@ def find(card: Card) -> Path | None:
     True
     """
     for folder in _folders(card):
-        if all((folder / f).is_file() or (folder / f"{f}.xz").is_file() for f in card.files):
+        if all(any((folder / f"{f}{suffix}").is_file() for suffix in ("", ".xz", ".gz")) for f in card.files):
             return folder
     return None
 
@@ -115,7 +117,7 @@ def provide(card: Card) -> Path:
 
 
 def read(folder: Path, file: str) -> bytes:
-    """Return the content of a file that lies in this folder as it is, or xz-compressed with ``.xz`` appended.
+    """Return the content of a file that lies in this folder as it is, or compressed with ``.xz`` or ``.gz`` appended.
 
     Raises InputError where the compressed file is damaged.
 
@@ -125,13 +127,20 @@ def read(folder: Path, file: str) -> bytes:
     ...     read(Path(d), "a.txt")
     b'hello'
     """
-    plain, compressed = folder / file, folder / f"{file}.xz"
+    plain = folder / file
     if plain.is_file():
         return plain.read_bytes()
+    gz = folder / f"{file}.gz"
+    compressed, kind, decompress = (
+        (gz, "gzip", gzip.decompress) if gz.is_file() else (folder / f"{file}.xz", "xz", lzma.decompress)
+    )
     try:
-        return lzma.decompress(compressed.read_bytes())
-    except lzma.LZMAError as error:
-        raise InputError(f"{compressed} is not a whole xz file ({error}); remove it, or provide it again") from error
+        return decompress(compressed.read_bytes())
+    # What gzip raises on damaged files is of three kinds.
+    except (lzma.LZMAError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{compressed} is not a whole {kind} file ({error}); remove it, or provide it again"
+        ) from error
 
 
 def notices(*datasets: str) -> tuple[str, ...]:

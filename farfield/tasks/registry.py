@@ -13,6 +13,7 @@ from torch import Tensor
 
 from farfield.errors import InputError, nearest_names, unknown_name
 from farfield.names import KINDS, Name, parse
+from farfield.tasks import spoilt
 from farfield.tasks.check import check
 from farfield.tasks.task import Table, Task
 
@@ -32,6 +33,15 @@ FAMILIES: Mapping[str, str] = {
     "citeseer": "farfield.tasks.citation_graphs",
     "hub": "farfield.tasks.hub_sets",
     "medmnist": "farfield.tasks.medmnist",
+    "digit-pairs": "farfield.tasks.many_classes",
+    "characters": "farfield.tasks.many_classes",
+    "gaussian-classes": "farfield.tasks.gaussian_classes",
+    "two-cue-digits": "farfield.tasks.two_cue_digits",
+    "imagenet-shifts": "farfield.tasks.imagenet_shifts",
+    "amazon-ratings": "farfield.tasks.amazon_ratings",
+    "hatecheck": "farfield.tasks.hatecheck",
+    "platform-text": "farfield.tasks.platform_text",
+    "hate-platforms": "farfield.tasks.hate_platforms",
 }
 FILE_KINDS: Mapping[str, str] = {
     "csv": "farfield.tasks.tabular",
@@ -56,7 +66,8 @@ def load(name: str, seed: int = 0) -> Task:
     **Arguments:**
     - ``name``: a built-in (``"digits/rotation"``, see `names`), the user's file or folder
       (``"csv:shops.csv?target=y&domain=site&test=berlin"``, or the path alone as `resolve` reads it), ``"hf:..."``, or
-      ``"module:function"``, a function that returns a `Task` and may take a ``seed``.
+      ``"module:function"``, a function that returns a `Task` and may take a ``seed``. Every name takes the options ``noise``,
+      ``noise_kind``, ``imbalance`` and ``spoil`` too (wrong labels and rare classes, see `farfield.tasks.spoilt`).
     - ``seed``: which examples go to which split.
 
     Other packages add families by entry points of the group ``farfield.tasks``, each named by the first part of its
@@ -67,10 +78,11 @@ def load(name: str, seed: int = 0) -> Task:
     >>> load("digits/rotation").outputs.count
     10
     """
-    parsed = parse(resolve(name))
-    if parsed.kind == "module":
-        return _load_from_module(parsed, seed)
-    return _family(parsed).load(parsed, seed)
+    whole = parse(resolve(name))
+    parsed, spoiling = spoilt.separate(whole)
+    spoilt.check_options(whole, spoiling)
+    task = _load_from_module(parsed, seed) if parsed.kind == "module" else _family(parsed).load(parsed, seed)
+    return spoilt.spoil(task, whole, spoiling, seed) if spoiling else task
 
 
 def expand(name: str) -> list[str]:
@@ -81,11 +93,13 @@ def expand(name: str) -> list[str]:
     >>> expand("digits/rotation")
     ['digits/rotation']
     """
-    parsed = parse(resolve(name))
+    whole = parse(resolve(name))
+    parsed, spoiling = spoilt.separate(whole)
+    spoilt.check_options(whole, spoiling)
     if parsed.kind == "module":
         _function(parsed)
-        return [str(parsed)]
-    return [str(n) for n in _family(parsed).expand(parsed)]
+        return [str(whole)]
+    return [str(n.with_options(**spoiling)) for n in _family(parsed).expand(parsed)]
 
 
 def resolve(text: str) -> str:

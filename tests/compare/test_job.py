@@ -98,6 +98,19 @@ def test_methods_that_need_domains_leave_all_and_are_refused_by_name(monkeypatch
         plan("digits/rotation?train=0", methods=["coral"], model="linear")
 
 
+def test_methods_for_other_inputs_leave_all_and_are_refused_by_name(tmp_path):
+    rows = "".join(f"{(37 * i) % 90},{(7 * i) % 5},{i % 2},{'abc'[i % 3]}\n" for i in range(120))
+    (tmp_path / "clinic.csv").write_text("age,dose,ill,site\n" + rows)
+    name = f"csv:{tmp_path}/clinic.csv?target=ill&domain=site"
+    made = plan(name, methods="all", model="linear", seeds=1)
+    assert "random-fields" not in made.methods and "sam" in made.methods
+    (note,) = [note for note in made.notes if note.startswith("random-fields")]
+    assert "takes inputs of the kind image" in note and note.endswith("it was left out.")
+    with pytest.raises(InputError, match=r"random-fields takes inputs of the kind image, and the task .* has vectors"):
+        plan(name, methods=["random-fields"], model="linear")
+    assert "random-fields" in plan("digits/rotation", methods="all", model="linear", seeds=1).methods
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from farfield.errors import InputError
-from farfield.measure import AdversarialDrop, adversarial_drop, fgsm
+from farfield.measure import AdversarialDrop, adversarial_drop, fgsm, pgd
 from farfield.tasks import Table
 
 
@@ -103,3 +103,64 @@ def test_bad_arguments_are_refused():
         adversarial_drop(model, [{"x": x, "label": y}], 0.1)
     with pytest.raises(InputError, match="a batch of loader is a Tensor"):
         adversarial_drop(model, [x], 0.1)
+
+
+@given(st.floats(0.01, 2), st.integers(0, 30))
+def test_descent_on_a_linear_model_goes_straight_against_the_weights(eps, seed):
+    model, (x, y) = linear(seed=seed), data(seed=seed)
+    w = (model.weight[1] - model.weight[0]).detach()
+    sign = (2.0 * y - 1)[:, None]
+    # Four steps of a third of the radius end on the sphere.
+    delta = pgd(model, x, y, eps, eps / 3, 4) - x
+    torch.testing.assert_close(delta, -eps * sign * w / w.norm(), rtol=1e-3, atol=1e-5)
+    short = pgd(model, x, y, eps, eps / 10, 4) - x
+    torch.testing.assert_close(short.norm(dim=1), torch.full((len(x),), 0.4 * eps), rtol=1e-3, atol=1e-6)
+    largest = pgd(model, x, y, eps, eps / 3, 4, norm="linf") - x
+    torch.testing.assert_close(largest, -eps * sign * w.sign(), rtol=1e-3, atol=1e-5)
+
+
+def test_one_step_of_the_largest_norm_is_the_fast_gradient_sign():
+    model, (x, y) = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)), data()
+    torch.testing.assert_close(pgd(model, x, y, 0.1, 0.1, 1, norm="linf"), fgsm(model, x, y, 0.1, clip=None))
+
+
+def test_each_step_follows_the_gradient_of_the_loss_as_a_loop_does():
+    model, (x, y) = nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 3)), data(20)
+    for clip in (None, (0.0, 1.0)):
+        expected = x.clone()
+        for _ in range(6):
+            expected.requires_grad_()
+            (g,) = torch.autograd.grad(cross_entropy(model(expected), y, reduction="sum"), expected)
+            delta = expected.detach() + 0.2 * g / g.norm(dim=1, keepdim=True) - x
+            delta = delta * (0.5 / delta.norm(dim=1, keepdim=True)).clamp(max=1)
+            expected = x + delta if clip is None else (x + delta).clamp(*clip)
+        found = pgd(model, x, y, 0.5, 0.2, 6, clip=clip, batch_size=7)
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_sure_model_is_attacked_and_a_constant_one_leaves_inputs_alone():
+    model, (x, y) = linear(), data()
+    with torch.no_grad():
+        model.weight.mul_(1e4)
+        right = model(x).argmax(1)
+    # The loss is 0 to rounding at every input that is classified right, and so is its gradient.
+    delta = pgd(model, x, right, 0.5, 0.1, 10) - x
+    torch.testing.assert_close(delta.norm(dim=1), torch.full((len(x),), 0.5))
+    with torch.no_grad():
+        model.weight.zero_()
+    assert torch.equal(pgd(model, x, y, 0.5, 0.1, 3), x)
+    assert torch.equal(pgd(linear(), x, y, 0.0, 0.1, 3), x)
+
+
+def test_bad_settings_of_descent_are_refused():
+    model, (x, y) = linear(), data()
+    with pytest.raises(InputError, match="step is 0 and iters 1"):
+        pgd(model, x, y, 0.1, 0, 1)
+    with pytest.raises(InputError, match=r"step is 0\.1 and iters 0"):
+        pgd(model, x, y, 0.1, 0.1, 0)
+    with pytest.raises(InputError, match="norm is 'l1'"):
+        pgd(model, x, y, 0.1, 0.1, 1, norm="l1")
+    with pytest.raises(InputError, match="batch_size is 0"):
+        pgd(model, x, y, 0.1, 0.1, 1, batch_size=0)
+    with pytest.raises(InputError, match="outside clip"):
+        pgd(model, x + 2, y, 0.1, 0.1, 1, clip=(0.0, 1.0))

@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import lzma
 import threading
@@ -127,6 +128,18 @@ def test_a_damaged_xz_file_is_named(tmp_path):
     (tmp_path / "a.txt.xz").write_bytes(lzma.compress(CONTENT)[:-20])
     with pytest.raises(InputError, match=r"a\.txt\.xz is not a whole xz file"):
         fetch.read(tmp_path, "a.txt")
+
+
+def test_a_gzip_file_serves_as_the_plain_one_and_a_damaged_one_is_named(server, tmp_path):
+    home, asked = server
+    folder = tmp_path / "data" / "some-data"
+    folder.mkdir(parents=True)
+    (folder / "good.bin.gz").write_bytes(gzip.compress(CONTENT))
+    assert fetch.provide(make_card(home)) == folder and not asked
+    assert fetch.read(folder, "good.bin") == CONTENT
+    (folder / "good.bin.gz").write_bytes(gzip.compress(CONTENT)[:-20])
+    with pytest.raises(InputError, match=r"good\.bin\.gz is not a whole gzip file"):
+        fetch.read(folder, "good.bin")
 
 
 def test_every_card_is_complete():
