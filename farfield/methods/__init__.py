@@ -16,6 +16,7 @@ from farfield.methods.group_dro import group_dro as group_dro
 from farfield.methods.irm import irm as irm
 from farfield.methods.levi import levi as levi
 from farfield.methods.lp_ft import lp_ft as lp_ft
+from farfield.methods.m3 import m3 as m3
 from farfield.methods.mesa import mesa as mesa
 from farfield.methods.method import METHODS as METHODS
 from farfield.methods.method import Choice as Choice

@@ -31,7 +31,25 @@ from farfield.train import Hook, to_device
 CACHED = "layer "
 
 
-@method("levi", source="Roh et al., ICML 2024", space={"hidden": Choice((32, 64, 128)), "width": Choice((16, 32, 64))})
+def assemble(
+    model: torch_nn.Module, *, task: Task, hidden: int = 64, width: int = 32, layers: int = 3, **_: object
+) -> nn.Classifier:
+    """Return what `levi` returns with these settings, untrained; the other settings do not change it.
+
+    >>> from farfield import tasks
+    >>> task = tasks.load("digits/rotation")
+    >>> assemble(nn.load("mlp?hidden=32", task), task=task)(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 10])
+    """
+    return join(model, task, hidden=hidden, width=width, layers=layers).classifier()
+
+
+@method(
+    "levi",
+    source="Roh et al., ICML 2024",
+    space={"hidden": Choice((32, 64, 128)), "width": Choice((16, 32, 64))},
+    assemble=assemble,
+)
 def levi(
     model: torch_nn.Module,
     task: Task,

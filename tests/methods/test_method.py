@@ -98,6 +98,9 @@ def test_the_baselines_are_there():
         "bonsai",
         "catch",
         "random-fields",
+        "rcal",
+        "rm3",
+        "winsorized",
     ]
     assert sorted(m.name for m in METHODS.values() if not m.ablation) == sorted(wanted)
 

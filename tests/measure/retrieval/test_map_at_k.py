@@ -26,7 +26,7 @@ def test_a_slow_loop(seed, k):
     rng = np.random.default_rng(seed)
     ranked, wanted = rng.integers(3, size=(5, 8)), rng.integers(3, size=5)
     precisions = []
-    for row, label in zip(ranked[:, :k] == wanted[:, None], wanted):
+    for row, _ in zip(ranked[:, :k] == wanted[:, None], wanted):
         precisions.append(sum(row[: r + 1].mean() for r in range(k) if row[r]) / k)
     assert map_at_k(ranked, wanted, k) == pytest.approx(np.mean(precisions))
     assert map_at_k(ranked, wanted, k) <= precision_at_k(ranked, wanted, k) + 1e-12
