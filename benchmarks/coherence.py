@@ -29,10 +29,11 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
 from farfield import measure, nn, optim, tasks
+from farfield.methods.m3 import GroupLoss
 from farfield.methods.method import cross_entropy as mean_loss
 from farfield.methods.winsorized import ExampleGradients
 
-MODELS = ("mlp?hidden=128&depth=1", "mlp", "cnn", "mlp?hidden=1024&depth=2")
+MODELS = ("mlp?hidden=128&depth=1", "mlp", "cnn", "mlp?hidden=512&depth=2")
 BATCH, TRAINED, RATE = 256, 64, 1e-4
 SIZES = (256, 1024, 2048)
 WAYS = ("backward", "each", "coherence")
@@ -91,13 +92,12 @@ def trainers(name):
             optimizer = optim.WinsorizedGrad(params, torch.optim.SGD, c=1, lr=RATE)
         else:
             optimizer = {"rm3": optim.RM3, "m3": optim.M3}[way](params, torch.optim.SGD, lr=RATE)
-        loss = ExampleGradients() if way == "winsorized" else mean_loss
+        loss = {"winsorized": ExampleGradients(), "m3": GroupLoss(optimizer)}.get(way, mean_loss)
 
-        def step(model=model, batch=batch, optimizer=optimizer, loss=loss, way=way):
+        def step(model=model, batch=batch, optimizer=optimizer, loss=loss):
             def closure():
                 optimizer.zero_grad()
-                part = {k: v[optimizer.group :: 3] for k, v in batch.items()} if way == "m3" else batch
-                value = loss(model, part)
+                value = loss(model, batch)
                 value.backward()
                 return value
 

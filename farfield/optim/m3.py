@@ -16,7 +16,7 @@ class M3(Wrapper):
     """Update with the coordinate-wise median of the gradients of three groups of examples.
 
     Median of means (Chatterjee and Zielinski, 2022): of a direction that the examples of a single group ask for, nothing is
-    left. The groups split a mini-batch into equal parts, so a step costs what it costs without.
+    left. The groups split a mini-batch into equal parts, so a step has the arithmetic that it has without, in smaller passes.
 
     **Arguments:**
     - ``params``: parameters or parameter groups; ``base_optimizer``: the class that makes the update; ``base_kwargs`` go to it.

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from farfield.errors import InputError
 
-# Elements of a piece to sort on a CPU, a quarter of a megabyte.
-PIECE = 2**20
+# Elements of a piece to sort on a CPU, about a megabyte.
+PIECE = 2**18
 
 
 def coordinate_median(gradients: Sequence[Tensor] | Float[Tensor, "k ..."]) -> Tensor:

@@ -59,7 +59,7 @@ def metric_panels(
                         at, mean, yerr=error, fmt=f"-{MARKERS[i]}", color=PALETTE[i], markersize=4, linewidth=1.2, label=label
                     )  # fmt: skip
             if log_x:
-                axes.set_xscale("log")
+                _log_scale(axes)
             axes.set_title(metric.removeprefix(f"{prefix}/"), fontsize=svg.SMALL, color=svg.INK, parse_math=False)
         for axes in panels[-2:]:
             axes.set_xlabel(labels[0], fontsize=svg.SMALL, color=svg.INK, parse_math=False)
@@ -73,6 +73,16 @@ def metric_panels(
         return svg.render(figure, name)
 
     return Figure(name, caption, draw)
+
+
+def _log_scale(axes: Any) -> None:
+    """Make the horizontal axis logarithmic, with few plain numbers under it: a small panel has no room for powers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def _ends(values: pd.Series) -> tuple[float, float, float]:

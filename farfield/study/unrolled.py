@@ -29,7 +29,8 @@ def unrolled(
     """Panels, one per task: lists against the list ``x`` of the same trial, mean over seeds with 95 % intervals.
 
     **Arguments:** ``curves``: metric (a list) -> what its lines are called after the value of the axis or metric ``along``;
-    ``form``: how its values are written, for `str.format`; ``where``: use only records with these values. Entries that are None, and on a logarithmic scale those at 0, are left out.
+    ``form``: how its values are written, for `str.format`; ``where``: use only records with these values. Entries that are
+    None are left out, and so are those at 0 on a logarithmic scale.
 
     >>> unrolled("epoch", {"loss": ""}, "rate", labels=("epoch", ""), caption="", name="loss").name
     'loss'

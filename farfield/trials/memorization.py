@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from farfield import measure, nn, optim, tasks
 from farfield.errors import unknown_name
+from farfield.methods.m3 import GroupLoss
 from farfield.methods.method import cross_entropy as mean_cross_entropy
 from farfield.methods.winsorized import ExampleGradients
 from farfield.nn.per_example import batch_norms
@@ -147,11 +148,7 @@ def make_optimizer(point: Mapping[str, Any], model: torch_nn.Module, n: int) -> 
     params, settings = list(model.parameters()), {"lr": point["learning_rate"], "momentum": point["momentum"]}
     if kind == "m3":
         m3 = optim.M3(params, torch.optim.SGD, **settings)
-
-        def part(model: torch_nn.Module, batch: dict[str, Any]) -> Tensor:
-            return mean_cross_entropy(model, {key: column[m3.group :: m3.groups] for key, column in batch.items()})
-
-        return m3, part, size - size % m3.groups
+        return m3, GroupLoss(m3), size - size % m3.groups
     if kind == "winsorized":
         fixed = batch_norms(model)
         return optim.WinsorizedGrad(params, torch.optim.SGD, c=point["c"], **settings), ExampleGradients(fixed), size

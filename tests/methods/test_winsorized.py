@@ -20,7 +20,7 @@ def test_equals_clipping_written_out(task, new_model, check_same, differ, settin
     for loss in fitted.history.loss:
         batch = task.train[next(batches)]
         values = [cross_entropy(model(x[None]), y[None]) for x, y in zip(batch["x"], batch["y"])]
-        assert loss == pytest.approx(float(torch.stack(values).mean()), abs=1e-4)
+        assert loss == pytest.approx(torch.stack(values).mean().item(), abs=1e-4)
         gradients = [torch.autograd.grad(value, parameters) for value in values]
         for i, p in enumerate(parameters):
             ranked = torch.stack([g[i] for g in gradients]).sort(0).values
