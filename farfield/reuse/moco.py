@@ -90,8 +90,7 @@ class MoCo(nn.Module):
     def _follow(self) -> None:
         pairs = ((self.encoder, self.key_encoder), (self.projection, self.key_projection))
         for here, there in pairs:
-            for p, key in zip(here.parameters(), there.parameters()):
-                key.lerp_(p, 1 - self.momentum)
+            torch._foreach_lerp_([*there.parameters()], [*here.parameters()], 1 - self.momentum)
 
 
 def contrast(
@@ -133,8 +132,9 @@ def contrast(
         width = encoder(to_device(data[torch.arange(2)], device)["x"]).shape[1]
     size = max(1, min(queue, len(data) - batch_size))
     moco = MoCo(encoder, width, dim=dim, queue=size, momentum=momentum, temperature=temperature, seed=seed).to(device)
+    learned = [p for p in moco.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
-        [p for p in moco.parameters() if p.requires_grad], lr=learning_rate, weight_decay=weight_decay
+        learned, lr=learning_rate, weight_decay=weight_decay, fused=device.type in ("cpu", "cuda")
     )
 
     def loss(model: nn.Module, batch: dict) -> Tensor:

@@ -15,6 +15,8 @@ from farfield.web import svg
 if TYPE_CHECKING:
     import pandas as pd
 
+COLUMNS = 5  # images shown of each way
+
 
 def by_strength(
     metrics: Mapping[str, str],
@@ -76,20 +78,11 @@ def augmented_images(
         shown = {v: np.array(m[metric].iloc[0]) for v in values if len(m := rows[rows[along] == v])}
         if not shown:
             return None
-        columns = max(len(images) for images in shown.values())
-        figure, axes = _canvas(4.8, 0.46 * len(shown) + 0.1, left=0.2, bottom=0.02)
+        columns = min(COLUMNS, max(len(images) for images in shown.values()))
+        figure, axes = _canvas(4.8, 0.66 * len(shown) + 0.1, left=0.27, bottom=0.02)
         for row, images in enumerate(shown.values()):
-            for column, image in enumerate(images):
-                height, width = image.shape[:2]
-                # Drawn as shapes: the page shows no embedded pictures.
-                across, down = (np.linspace(at + 0.04, at + 0.96, n + 1) for at, n in ((column, width), (row, height)))
-                axes.pcolormesh(
-                    across,
-                    down,
-                    np.repeat(image, 3, 2) if image.shape[2] == 1 else image,
-                    edgecolor="face",
-                    linewidth=0.1,
-                )
+            for column, image in enumerate(images[:columns]):
+                _draw_pixels(axes, image, column, row)
         axes.set(xlim=(0, columns), ylim=(len(shown), 0), xticks=[])
         axes.set_yticks([row + 0.5 for row in range(len(shown))], list(shown), parse_math=False)
         axes.tick_params(length=0)
@@ -99,6 +92,33 @@ def augmented_images(
         return svg.render(figure, name)
 
     return Figure(name, caption, draw)
+
+
+def _draw_pixels(axes: Any, image: np.ndarray, column: int, row: int) -> None:
+    """Draw an image (height, width, 1 or 3) as shapes, as the page shows no embedded pictures: one for each of its colours."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    height, width, channels = image.shape
+    levels = np.round(np.repeat(image, 3, 2) if channels == 1 else image, 1)
+    x, y = (np.linspace(at + 0.04, at + 0.96, n + 1) for at, n in ((column, width), (row, height)))
+    # Black first, under everything; then the runs of one colour along a line.
+    rectangles: dict[tuple[float, ...], list[np.ndarray]] = {(0.0, 0.0, 0.0): [_corners(x[0], x[-1], y[0], y[-1])]}
+    for i, line in enumerate(levels):
+        ends = np.flatnonzero((np.diff(line, axis=0) != 0).any(1)) + 1
+        for start, end in zip([0, *ends], [*ends, width]):
+            colour = tuple(float(v) for v in line[start])
+            if any(colour):
+                rectangles.setdefault(colour, []).append(_corners(x[start], x[end], y[i], y[i + 1]))
+    for colour, corners in rectangles.items():
+        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(corners)
+        axes.add_patch(
+            PathPatch(Path(np.concatenate(corners), codes), facecolor=colour, edgecolor=colour, linewidth=0.2)
+        )
+
+
+def _corners(left: float, right: float, top: float, bottom: float) -> np.ndarray:
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)])
 
 
 def _canvas(width: float, height: float, *, left: float = 0.14, bottom: float = 0.27) -> tuple[Any, Any]:

@@ -59,4 +59,3 @@ def load(name: Name, seed: int) -> Task:
         domains=("mnist" if name.path == "digit-pairs" else "omniglot",),
         fingerprint=digest.hexdigest(),
     )
-

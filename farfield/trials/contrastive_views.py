@@ -26,7 +26,7 @@ from farfield.train import predict, train
 
 EPISODES = 5  # of a probe that draws some of many classes
 CHUNK = 8192
-EXAMPLES = 8
+EXAMPLES = 5
 
 
 def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:

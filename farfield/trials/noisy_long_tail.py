@@ -42,7 +42,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Train on the noisy, long-tailed labels of a task and measure on right labels, each class alike.
 
     **Arguments:**
-    - ``point``: ``task``: a name with the options of `farfield.tasks.spoilt`; ``model``; ``method``: one of `METHODS`; all but "ce" start from
+    - ``point``: ``task``: a name with the options of `farfield.tasks.spoilt`; ``model``; ``variant``: one of `METHODS`; all but "ce" start from
       the same contrastive encoder, whose head alone "frozen" trains; ``pool``: images are averaged over so many pixels each way; ``steps``,
       ``batch_size``; ``contrast_steps``, ``contrast_batch``; ``rcal``: settings of `farfield.reuse.rcal_fit`, ``shrinkage``; ``device``.
     - ``seed``: of the split, the noise, which class is rare, the initial weights and the batches. All methods of a seed share them.
@@ -53,7 +53,7 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     before and after outliers were dropped, and after the tail step, to those of the test rows, mean over the rarer half, ``nearer``: what the tail
     step takes off; ``errors_...``: by class, the largest first, and ``rank``, its place in that order. Of "rcal": ``gain``, its balanced accuracy less that of "ce".
     """
-    name = point["method"]
+    name = point["variant"]
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
     task, right = prepare(task=point["task"], pool=point["pool"], seed=seed)

@@ -15,12 +15,12 @@ def test_smoke(tmp_path, monkeypatch):
     # The claims about digits and Gaussians are judged; those about MNIST have nothing to go by.
     judged = [c for c in claims.values() if c["n"] == 2 and c["effect"] is not None]
     assert len(judged) == 3
-    assert {f.rpartition("/")[2] for f in finished.results["figures"]} == {"accuracy.svg", "means-gaussians.svg"}
+    assert {f.rpartition("/")[2] for f in finished.results["figures"]} == {"accuracy-others.svg", "means-gaussians.svg"}
     rows = finished.results["table"]
-    assert {row["method"] for row in rows} == set(METHODS)
+    assert {row["variant"] for row in rows} == set(METHODS)
     for row in rows:
         assert 0 <= row["balanced"]["mean"] <= 1
-        assert (row["error_raw"] is not None) == (row["method"] in VARIANTS)
+        assert (row["error_raw"] is not None) == (row["variant"] in VARIANTS)
 
 
 def test_presets_name_the_papers_data():

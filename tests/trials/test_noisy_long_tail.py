@@ -59,9 +59,9 @@ def test_images_are_averaged():
 
 
 def test_a_trial_is_deterministic_and_says_what_the_study_needs():
-    first, again = (trial({**POINT, "method": "rcal"}, 1) for _ in range(2))
+    first, again = (trial({**POINT, "variant": "rcal"}, 1) for _ in range(2))
     assert first == again
-    ce = trial({**POINT, "method": "ce"}, 1)
+    ce = trial({**POINT, "variant": "ce"}, 1)
     assert first["gain"] == pytest.approx(first["balanced"] - ce["balanced"])
     assert (first["noise"], first["imbalance"]) == (0.3, 5.0)
     assert first["at"] == {"digits, 5:1, 30 % wrong": first["balanced"]}
@@ -125,5 +125,5 @@ def test_small_losses_are_the_lower_of_two_groups():
 
 def test_an_unknown_method_is_named():
     with pytest.raises(InputError, match="unknown method 'rcall'; nearest: rcal"):
-        trial({**POINT, "method": "rcall"}, 0)
+        trial({**POINT, "variant": "rcall"}, 0)
     assert short("mnist") == "mnist, 1:1, 0 % wrong" and len(set(METHODS)) == 14
