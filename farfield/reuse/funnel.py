@@ -12,7 +12,8 @@ from farfield.errors import InputError, MissingExtra
 from farfield.measure._arrays import Array, like, tensor
 from farfield.nn.matryoshka import check_sizes
 
-BLOCK = 8_000_000  # values of candidates held at once
+BLOCK = 8_000_000  # values of the database normalised at once
+NEAR = 1_000_000  # values of candidates held at once: they stay in the processor's cache between reading and comparing
 
 
 class FunnelIndex:
@@ -24,8 +25,8 @@ class FunnelIndex:
     length 1: each is brought to it after the cut, at every size. A prefix of zeros stays zeros.
 
     **Arguments:**
-    - ``db``: (N, d), for instance a memory-mapped array; held as it is where it is float32, and the first ``start_dim`` dimensions
-      once more.
+    - ``db``: (N, d), for instance a memory-mapped array; held as it is where it is float32, and beside it the first ``start_dim``
+      dimensions once more and a number per row for each of ``dims``.
     - ``start_dim``, ``dims``: numbers of dimensions up to d; the paper's are 8, then 16, 32, 64, 128, 2048.
     - ``shortlists``: as many, not rising, each from 1 to N; the paper's are 200, 100, 50, 25, 10.
 
@@ -71,6 +72,7 @@ class FunnelIndex:
         self._first = faiss.IndexFlatL2(self.start_dim)
         for rows in self.db[:, : self.start_dim].split(max(1, BLOCK // self.start_dim)):
             self._first.add(F.normalize(rows, dim=1).numpy())
+        self._norms = {m: torch.linalg.vector_norm(self.db[:, :m], dim=1) for m in set(self.dims)}
 
     def search(self, q: Float[Array, "queries d"], k: int) -> tuple[Int[Array, "queries k"], int]:
         """Return the row numbers of the k nearest of each query, the nearest first, and the multiply-adds of a query.
@@ -96,12 +98,13 @@ class FunnelIndex:
 
     def _order(self, queries: Tensor, candidates: Tensor, m: int) -> Tensor:
         """Return the candidates of each query (q, length), the nearest by m dimensions first."""
-        prefixes, ordered = self.db[:, :m], []
-        at_once = max(1, BLOCK // (m * candidates.shape[1]))
+        prefixes, norms, ordered = self.db[:, :m], self._norms[m], []
+        length = candidates.shape[1]
+        at_once = max(1, NEAR // (m * length))
         for query, rows in zip(F.normalize(queries, dim=1).split(at_once), candidates.split(at_once)):
-            near = prefixes[rows]  # (q, length, m)
-            norm = near.norm(dim=2)
+            near = prefixes.index_select(0, rows.flatten()).unflatten(0, (-1, length))  # (q, length, m)
+            norm = norms[rows]
             # |q - c|^2 of a candidate of length 1 falls with q c; one of zeros is at 1, as if q c were 1/2.
-            similar = torch.where(norm > 0, torch.einsum("qm,qlm->ql", query, near) / norm.clamp(min=1e-12), 0.5)
+            similar = torch.where(norm > 0, (near @ query[:, :, None])[..., 0] / norm.clamp(min=1e-12), 0.5)
             ordered.append(rows.gather(1, similar.argsort(dim=1, descending=True, stable=True)))
         return torch.cat(ordered)

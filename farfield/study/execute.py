@@ -22,7 +22,12 @@ from farfield.study.study import Study
 from farfield.study.track import mirrored
 from farfield.study.trial import Trial
 
-PACKAGES = {"hf": ("transformers", "datasets", "peft"), "vision": ("timm",), "ray": ("ray",)}
+PACKAGES = {
+    "hf": ("transformers", "datasets", "peft"),
+    "vision": ("timm",),
+    "search": ("faiss",),
+    "ray": ("ray",),
+}
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from farfield.trials.nested_networks import Trained, network
 TRAINED = ("mrl", "mrl-e", "ff")
 CUT = ("svd", "random", "prefix")
 SEARCHES = ("adaptive", "funnel")
-METHODS = (*TRAINED, *CUT, "cascade", *SEARCHES)
+WAYS = (*TRAINED, *CUT, "cascade", *SEARCHES)
 RANKS = (10, 25, 50, 100)
-# What a method does not define is None, so that every claim finds its metric.
-BY_SIZE = ("accuracy", "knn", "map", "dims", "macs")
+# What a way does not define is None, so that every claim finds its metric.
+BY_SIZE = ("accuracy", "knn", "map", "dims", "macs", "accuracy_noise", "accuracy_rotation")
+PLACES = {"smallest": 0, "second": 1, "third": 2, "fourth": 3, "full": -1}
 UNDEFINED = ("cascade_gap", "cascade_dims", "search_gap", "saving", "oracle")
 
 
@@ -30,38 +31,44 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Measure one way to have vectors of several sizes.
 
     **Arguments:**
-    - ``point``: ``method``, one of `METHODS`; ``sizes``: at which it is measured, those of ``nesting`` and others; ``draws``: random
+    - ``point``: ``way``, one of `WAYS`; ``sizes``: at which it is measured, those of ``nesting`` and others; ``draws``: random
       choices of features; ``splits``: of the test rows into halves for a cascade's thresholds and its use; ``saving``: how many
-      times fewer multiply-adds a search in stages may take; ``start``: dimensions of its first stage; ``probe_epochs``; and what
+      times fewer multiply-adds a search in stages may take; ``start``: dimensions of its first stage; ``probe_epochs`` of a new
+      classifier and ``draw_epochs`` of one on random features; and what
       `farfield.trials.nested_networks.network` takes.
     - ``seed``: of the data, the networks and all draws.
 
-    **Methods:** "mrl" and "mrl-e" train all sizes at once; "ff" trains a network for each size, of the same width, whose
+    **Ways:** "mrl" and "mrl-e" train all sizes at once; "ff" trains a network for each size, of the same width, whose
     classifier reads the first features only; "svd", "random" and "prefix" keep the leading right singular vectors, random features
     and the first features of the full-size "ff", and read them by a new linear classifier; "cascade" goes up the sizes of
     "mrl" until it is sure; "adaptive" and "funnel" search by few dimensions of "mrl" and order by all, at once or in stages.
 
     **Returns:** by size ``accuracy`` (linear), ``knn`` (1-NN), ``map`` (mAP@10; more in ``retrieval``), ``dims`` used on average, ``macs``
-    (multiply-adds of a query); under shifts ``accuracy_noise``, ``accuracy_rotation``; ``dead``: features of the prefix that are 0 on
-    all test rows; ``oracle`` and ``margin``; ``cascade_gap`` and ``search_gap`` to the full size; ``saving``. What a method does not
-    define is None.
+    (multiply-adds of a query); under shifts ``accuracy_noise``, ``accuracy_rotation`` and one for each far test of the task; each
+    also as ``accuracy_at`` ... by the size's place in the nesting, see `PLACES`. ``dead``: features of the prefix that are 0 on all
+    test rows; ``oracle`` and ``margin``; ``cascade_gap`` and ``search_gap`` to the full size; ``saving``. What a way does not define
+    is None.
     """
-    method, sizes, nesting = point["method"], list(point["sizes"]), list(point["nesting"])
+    way, sizes, nesting = point["way"], list(point["sizes"]), list(point["nesting"])
     result: dict[str, Any] = {name: dict.fromkeys(map(str, sizes)) for name in BY_SIZE} | dict.fromkeys(UNDEFINED)
-    if method == "ff":
+    if way == "ff":
         found = _each_alone(point, seed, nesting)
-    elif method in CUT:
+    elif way in CUT:
         found = _cut_afterwards(point, seed, sizes)
     else:
-        trained = network(point, seed, "mrl-e" if method == "mrl-e" else "mrl")
-        if method == "cascade":
+        trained = network(point, seed, "mrl-e" if way == "mrl-e" else "mrl")
+        if way == "cascade":
             found = _cascade(point, seed, trained)
-        elif method in SEARCHES:
+        elif way in SEARCHES:
             found = _search(point, trained)
         else:
             found = _nested(point, trained, sizes)
     for name, values in found.items():
-        result[name] = result.get(name) | values if isinstance(values, dict) and name in BY_SIZE else values
+        result[name] = result[name] | values if name in BY_SIZE else values
+    for name in (n for n in BY_SIZE if n not in ("dims", "macs")):
+        result[f"{name}_at"] = {
+            place: result[name][str(nesting[i])] if i < len(nesting) else None for place, i in PLACES.items()
+        }
     return result
 
 
@@ -72,8 +79,8 @@ def _nested(point: Mapping[str, Any], trained: Trained, sizes: Sequence[int]) ->
     preds = torch.stack([each.argmax(1) for each in logits])
     result = _neighbours(trained.train, trained, trained.test, sizes)
     result["accuracy"] = dict(zip(map(str, readable), measure.nested_accuracy(logits, trained.y_test)))
-    for shift, z in trained.shifted.items():
-        scores = measure.nested_accuracy([trained.head.logits_at(z, m) for m in readable], trained.y_test)
+    for shift, (z, y) in trained.shifted.items():
+        scores = measure.nested_accuracy([trained.head.logits_at(z, m) for m in readable], y)
         result[f"accuracy_{shift}"] = dict(zip(map(str, readable), scores))
     result["dead"] = {str(m): _dead(trained.test[:, :m]) for m in sizes}
     result["oracle"] = measure.oracle_accuracy(preds, trained.y_test)
@@ -88,8 +95,8 @@ def _each_alone(point: Mapping[str, Any], seed: int, nesting: Sequence[int]) -> 
         trained = network(point, seed, "ff", m)
         one = _neighbours(trained.train, trained, trained.test, [m])
         one["accuracy"] = {str(m): _accuracy(trained.head.logits_at(trained.test, m), trained.y_test)}
-        for shift, z in trained.shifted.items():
-            one[f"accuracy_{shift}"] = {str(m): _accuracy(trained.head.logits_at(z, m), trained.y_test)}
+        for shift, (z, y) in trained.shifted.items():
+            one[f"accuracy_{shift}"] = {str(m): _accuracy(trained.head.logits_at(z, m), y)}
         one["dead"] = {str(m): _dead(trained.test[:, :m])}
         for name, values in one.items():
             result[name] = result.get(name, {}) | values
@@ -101,19 +108,20 @@ def _cut_afterwards(point: Mapping[str, Any], seed: int, sizes: Sequence[int]) -
     width = point["nesting"][-1]
     trained = network(point, seed, "ff", width)
     z, z_test = trained.train, trained.test
-    if point["method"] == "svd":
+    if point["way"] == "svd":
         # The best approximation of rank m is the first m right singular vectors' part, as the release code has it: uncentred.
         _, axes = torch.linalg.eigh((z.double().T @ z.double()).cpu())
         turn = axes.flip(1).to(z)
         z, z_test = z @ turn, z_test @ turn
     generator = torch.Generator().manual_seed(seed)
-    result = {} if point["method"] == "random" else _neighbours(z, trained, z_test, sizes)
+    result = {} if point["way"] == "random" else _neighbours(z, trained, z_test, sizes)
     accuracy = {}
     for m in point["nesting"]:
         choices = torch.arange(m)[None]
-        if point["method"] == "random" and m < width:
+        if point["way"] == "random" and m < width:
             choices = torch.stack([torch.randperm(width, generator=generator)[:m] for _ in range(point["draws"])])
-        accuracy[str(m)] = _probe(z, trained.y_train, z_test, trained.y_test, choices, point["probe_epochs"], seed)
+        epochs = point["draw_epochs" if len(choices) > 1 else "probe_epochs"]
+        accuracy[str(m)] = _probe(z, trained.y_train, z_test, trained.y_test, choices, epochs, seed)
     sizes_used = {str(m): float(m) for m in point["nesting"]}
     return {**result, "accuracy": accuracy, "dims": sizes_used | result.get("dims", {})}
 
@@ -131,7 +139,9 @@ def _cascade(point: Mapping[str, Any], seed: int, trained: Trained) -> dict[str,
         fit, use = order[: len(order) // 2], order[len(order) // 2 :]
         cascade = CascadeClassifier().fit(probs[:, fit], trained.y_test[fit])
         seen = [_used(cascade, probs[:end, fit], trained.y_test[fit], nesting) for end in range(1, len(nesting) + 1)]
-        held_out = [_used(cascade, probs[:end, use], trained.y_test[use], nesting) for end in range(1, len(nesting) + 1)]
+        held_out = [
+            _used(cascade, probs[:end, use], trained.y_test[use], nesting) for end in range(1, len(nesting) + 1)
+        ]
         # Where the cascade ends is chosen like its thresholds, on rows that are not reported.
         affordable = [i for i, (_, dims) in enumerate(seen) if dims <= nesting[-1] / 4]
         end = max(affordable, key=lambda i: seen[i][0])
@@ -158,19 +168,22 @@ def _search(point: Mapping[str, Any], trained: Trained) -> dict[str, Any]:
     width = nesting[-1]
     whole = FunnelIndex(trained.train, width)
     best = _map(whole, trained, 10)
-    starts: dict[int, float] = {m: 2 * m * n for m in nesting[:-1]}
+    # A start of more than an eighth would cost more than a quarter of the full search.
+    starts: dict[int, float] = {m: 2 * m * n for m in nesting if 8 * m <= width}
+    starts[point["start"]] = whole.macs / point["saving"]
     result: dict[str, Any] = {"map": {str(width): best}, "macs": {str(width): float(whole.macs)}, "dims": {}}
     for start, budget in starts.items():
-        index = _staged(point["method"], trained.train, nesting, start, budget)
+        index = _staged(point["way"], trained.train, nesting, start, budget)
         result["map"][str(start)] = _map(index, trained, 10)
         result["macs"][str(start)] = float(index.macs)
-    index = _staged(point["method"], trained.train, nesting, point["start"], whole.macs / point["saving"])
-    return result | {"search_gap": _map(index, trained, 10) - best, "saving": whole.macs / index.macs}
+        if start == point["start"]:
+            result |= {"search_gap": result["map"][str(start)] - best, "saving": whole.macs / index.macs}
+    return result
 
 
-def _staged(method: str, db: Tensor, nesting: Sequence[int], start: int, budget: float) -> FunnelIndex:
+def _staged(way: str, db: Tensor, nesting: Sequence[int], start: int, budget: float) -> FunnelIndex:
     """Return a search within a number of multiply-adds, of which the stages after the first have equal shares."""
-    dims = [m for m in nesting if m > start] if method == "funnel" else [nesting[-1]]
+    dims = [m for m in nesting if m > start] if way == "funnel" else [nesting[-1]]
     share = (budget - start * len(db)) / len(dims)
     # At least the ten that are asked for.
     return FunnelIndex(db, start, dims, [int(min(len(db), max(10, share // m))) for m in dims])
@@ -198,8 +211,7 @@ def _neighbours(z: Tensor, trained: Trained, z_test: Tensor, sizes: Sequence[int
                 ("hit_rate", measure.hit_rate_at_k),
             )
         }
-    scores = measure.nested_knn(z, trained.y_train, z_test, trained.y_test, sizes)
-    result["knn"] = dict(zip(map(str, sizes), scores))
+        result["knn"][str(m)] = measure.hit_rate_at_k(labels, trained.y_test, 1)
     return result
 
 
@@ -212,26 +224,33 @@ def _dead(z: Tensor) -> int:
 
 
 class _Readers(torch_nn.Module):
-    """Linear classifiers side by side, each on its own choice of standardised features."""
+    """Linear classifiers side by side, each on its own choice of standardised features; they begin as linear discriminants."""
 
-    def __init__(self, z: Tensor, choices: Tensor, classes: int):
+    def __init__(self, z: Tensor, y: Tensor, choices: Tensor):
         super().__init__()
-        spread = z.std(0)
-        self.mean, self.scale = z.mean(0), torch.where(spread > 0, 1 / spread, 0.0)
+        self.mean, spread = z.mean(0), z.std(0)
+        # A feature that never varies tells nothing.
+        self.scale = torch.where(spread > 0, 1 / spread, 0.0)
         self.choices = choices  # (readers, m)
-        self.weight = torch_nn.Parameter(torch.zeros(len(choices), choices.shape[1], classes))
-        self.bias = torch_nn.Parameter(torch.zeros(len(choices), 1, classes))
+        units, counts = (z - self.mean) * self.scale, y.bincount().clamp(min=1)
+        centres = torch.zeros(len(counts), z.shape[1], device=z.device).index_add_(0, y, units) / counts[:, None]
+        apart = units - centres[y]
+        within = (apart.T @ apart / len(z) + 1e-3 * torch.eye(z.shape[1], device=z.device))[
+            choices[:, :, None], choices[:, None]
+        ]
+        means = centres[:, choices].permute(1, 2, 0)  # (readers, m, classes)
+        weight = torch.linalg.solve(within, means)
+        self.weight = torch_nn.Parameter(weight)
+        self.bias = torch_nn.Parameter((counts / len(z)).log() - (weight * means).sum(1, keepdim=True) / 2)
 
     def forward(self, z: Tensor) -> Tensor:
         x = ((z - self.mean) * self.scale)[:, self.choices].transpose(0, 1)  # (readers, n, m)
         return torch.baddbmm(self.bias, x, self.weight)
 
 
-def _probe(
-    z: Tensor, y: Tensor, z_test: Tensor, y_test: Tensor, choices: Tensor, epochs: float, seed: int
-) -> float:
+def _probe(z: Tensor, y: Tensor, z_test: Tensor, y_test: Tensor, choices: Tensor, epochs: float, seed: int) -> float:
     """Return the test accuracy of logistic regression on each choice of features, mean over the choices."""
-    readers = _Readers(z, choices, int(y.max()) + 1)
+    readers = _Readers(z, y, choices)
     steps = max(1, round(epochs * len(z) / 256))
     optimizer = torch.optim.Adam(readers.parameters(), lr=0.02)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -31,15 +31,15 @@ SETTINGS = (
 class Trained:
     """A network's features and its heads.
 
-    **Fields:** ``train``, ``test``: features (n, d); ``y_train``, ``y_test``: classes (n,); ``shifted``: features of the test rows
-    under a shift, by its name; ``head``: reads features.
+    **Fields:** ``train``, ``test``: features (n, d); ``y_train``, ``y_test``: classes (n,); ``shifted``: features and
+    classes of other tests, by name: the test rows under a shift, and the task's own far tests; ``head``: reads features.
     """
 
     train: Tensor
     y_train: Tensor
     test: Tensor
     y_test: Tensor
-    shifted: Mapping[str, Tensor]
+    shifted: Mapping[str, tuple[Tensor, Tensor]]
     head: nn.MatryoshkaLinear
 
 
@@ -58,8 +58,11 @@ def network(point: Mapping[str, Any], seed: int, kind: str, size: int | None = N
     found = features(kind=kind, size=size, seed=seed, fingerprint=fingerprint, **settings)
     head = _head(kind, size, settings["nesting"], len(found["head.heads.0.weight"]))
     head.load_state_dict({k.removeprefix("head."): v for k, v in found.items() if k.startswith("head.")})
-    shifted = {k.removeprefix("shifted."): v for k, v in found.items() if k.startswith("shifted.")}
-    return Trained(found["train"], found["y_train"], found["test"], found["y_test"], shifted, head.requires_grad_(False))
+    others = [k.removeprefix("far.") for k in found if k.startswith("far.")]
+    shifted = {name: (found[f"far.{name}"], found[f"y_far.{name}"]) for name in others}
+    return Trained(
+        found["train"], found["y_train"], found["test"], found["y_test"], shifted, head.requires_grad_(False)
+    )
 
 
 @stage
@@ -80,10 +83,9 @@ def features(
     model = nn.Classifier(encoder, head).to(settings["device"])
     _fit(model, data["train"], size, settings, seed)
     z = {label: predict(model.encoder, table) for label, table in data.items()}
-    classes = {f"y_{label}": data[label].columns["y"] for label in ("train", "test")}
-    weights = {f"head.{name}": value for name, value in head.state_dict().items()}
-    shifted = {f"shifted.{label}": z[label] for label in z if label not in ("train", "test")}
-    return {"train": z["train"], "test": z["test"], **shifted, **classes, **weights}
+    # Copies: shifted tests share their classes, and a file of tensors may not.
+    classes = {f"y_{label}": table.columns["y"].clone() for label, table in data.items()}
+    return {**z, **classes, **{f"head.{name}": value for name, value in head.state_dict().items()}}
 
 
 def _fit(model: nn.Classifier, data: Table, size: int | None, settings: Mapping[str, Any], seed: int) -> None:
@@ -130,7 +132,7 @@ def _encoder(x: Tensor, settings: Mapping[str, Any], width: int, images: bool) -
 
 
 def _tables(task: Task, settings: Mapping[str, Any], seed: int) -> dict[str, Table]:
-    """Return train and test, and for images the test under noise and under rotation, as the encoder takes them.
+    """Return train and test, the far tests, and for images the test under noise and rotation, as the encoder takes them.
 
     Nothing is selected here, so validation rows are for training, too.
     """
@@ -138,19 +140,29 @@ def _tables(task: Task, settings: Mapping[str, Any], seed: int) -> dict[str, Tab
     train_x, train_y = (torch.cat(parts) for parts in zip(*(_rows(split) for split in (task.train, task.val))))
     test_x, test_y = _rows(task.tests["iid"])
     found = {"train": Table(x=train_x, y=train_y), "test": Table(x=test_x, y=test_y)}
+    found |= {f"far.{name}": Table(**dict(zip("xy", _rows(task.tests[name])))) for name in task.far}
     if isinstance(task.inputs, Image):
         draws = torch.randn(test_x.shape, generator=torch.Generator().manual_seed(seed))
-        found["noise"] = Table(x=(test_x + settings["noise"] * draws).clamp_(0, 1), y=test_y)
-        found["rotation"] = Table(x=rotate(test_x, settings["degrees"]), y=test_y)
+        found["far.noise"] = Table(x=(test_x + settings["noise"] * draws).clamp_(0, 1), y=test_y)
+        found["far.rotation"] = Table(x=_turn(test_x, settings["degrees"]), y=test_y)
     if settings["model"] == "mlp":
         if not isinstance(task.inputs, Image | Vector):
-            raise InputError(f"the task {task.name} has {task.inputs}; name a frozen encoder for it: --set model=hf:...")
+            raise InputError(
+                f"the task {task.name} has {task.inputs}; name a frozen encoder for it: --set model=hf:..."
+            )
         return found
     frozen = nn.load(settings["model"], task, seed=seed)
     if not isinstance(frozen, nn.Classifier):
         raise InputError(f"the model {settings['model']} must be a farfield.nn.Classifier, whose encoder is taken")
     encoder = frozen.encoder.to(settings["device"])
     return {label: Table(x=predict(encoder, table), y=table.columns["y"]) for label, table in found.items()}
+
+
+def _turn(images: Tensor, degrees: float) -> Tensor:
+    """Rotate images; of one that is a row of squares, such as a pair of digits, each square by itself."""
+    height, width = images.shape[2:]
+    squares = images.split(height if width % height == 0 else width, dim=3)
+    return torch.cat([rotate(square, degrees) for square in squares], dim=3)
 
 
 def _rows(split: Split) -> tuple[Tensor, Tensor]:
@@ -160,5 +172,5 @@ def _rows(split: Split) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=2)
 def _task(name: str, seed: int) -> Task:
-    # All methods of a seed ask for the same one.
+    # All ways of a seed ask for the same one.
     return tasks.load(name, seed=seed)

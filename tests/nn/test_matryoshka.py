@@ -52,9 +52,7 @@ def test_the_efficient_head_adds_one_block_of_columns_at_a_time():
     torch.testing.assert_close(found[-1], torch.nn.functional.linear(x, weight, bias))
     for i in range(1, 4):
         columns = slice(head.nesting[i - 1], head.nesting[i])
-        torch.testing.assert_close(
-            found[i] - found[i - 1], x[:, columns] @ weight[:, columns].T, atol=1e-5, rtol=1e-5
-        )
+        torch.testing.assert_close(found[i] - found[i - 1], x[:, columns] @ weight[:, columns].T, atol=1e-5, rtol=1e-5)
 
 
 @settings(max_examples=20, deadline=None)

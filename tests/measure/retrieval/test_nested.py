@@ -37,7 +37,9 @@ def test_accuracy_of_each_size():
     expected = (logits.argmax(2) == ORACLE["y"]).mean(1)
     assert nested_accuracy(logits, ORACLE["y"]) == pytest.approx(tuple(expected))
     assert len(set(expected)) > 1
-    assert nested_accuracy([torch.from_numpy(each) for each in logits], torch.from_numpy(ORACLE["y"])) == tuple(expected)
+    assert nested_accuracy([torch.from_numpy(each) for each in logits], torch.from_numpy(ORACLE["y"])) == tuple(
+        expected
+    )
 
 
 @pytest.mark.parametrize("block", [nested.BLOCK, 200])
