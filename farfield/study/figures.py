@@ -203,7 +203,7 @@ def scatter(
         if rows.empty:
             return None
         values = _distinct(rows, colour)
-        figure, (axes,) = _panels(1, legend=len(values) if colour else 0)
+        figure, (axes,) = _panels(1, legend=[str(v) for v in values] if colour else [])
         for i, value in enumerate(values):
             mine = _rows(rows, colour, value)
             drawn, marker = _style(i)
@@ -211,7 +211,7 @@ def scatter(
         _scales(axes, log_x, log_y)
         svg.name_axes(axes, *labels)
         if colour:
-            _legend(figure, axes)
+            _legend(figure, [axes])
         return svg.render(figure, name)
 
     return Figure(name, caption, draw)
@@ -235,7 +235,7 @@ def heat_map(
             return None
         table = rows.pivot_table(index=y, columns=x, values=value, aggfunc="mean").sort_index().sort_index(axis=1)
         cells = table.to_numpy()
-        figure, (axes,) = _panels(1, legend=0)
+        figure, (axes,) = _panels(1, legend=[])
         axes.grid(visible=False)
         # Drawn as shapes: the page shows no embedded pictures.
         at = [np.arange(size) for size in cells.shape]
@@ -296,7 +296,7 @@ def _by_task(
 ) -> str:
     """Return panels, one per task; in each, ``draw(axes, records, i, label)`` for the i-th value of the axis ``along``."""
     tasks, values = _distinct(rows, "task"), _distinct(rows, along)
-    figure, panels = _panels(len(tasks), legend=len(values) if along else 0)
+    figure, panels = _panels(len(tasks), legend=[str(v) for v in values] if along else [])
     for axes, task in zip(panels, tasks):
         mine = _rows(rows, "task", task)
         for i, value in enumerate(values):
@@ -305,7 +305,7 @@ def _by_task(
         _title(axes, task)
         svg.name_axes(axes, *labels)
     if along:
-        _legend(figure, panels[0])
+        _legend(figure, panels)
     return svg.render(figure, name)
 
 
@@ -347,12 +347,12 @@ def _title(axes: Any, task: Any) -> None:
     axes.set_title("" if task is None else str(task), fontsize=svg.SMALL, color=svg.INK, parse_math=False)
 
 
-def _panels(n: int, *, legend: int) -> tuple[Any, Sequence[Any]]:
-    """Return a figure with n panels below each other (readable on a phone) and room for a legend under them."""
+def _panels(n: int, *, legend: Sequence[str]) -> tuple[Any, Sequence[Any]]:
+    """Return a figure with n panels below each other (readable on a phone) and room for a legend of these texts under them."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
-    rows = -(-legend // 4)
+    rows = -(-len(legend) // _columns(legend)) if legend else 0
     height = 2.9 * n + 0.24 * rows + 0.2
     figure = Canvas(figsize=(4.8, height))
     FigureCanvasSVG(figure)
@@ -371,8 +371,17 @@ def _panels(n: int, *, legend: int) -> tuple[Any, Sequence[Any]]:
     return figure, panels
 
 
-def _legend(figure: Any, axes: Any) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="lower center", ncols=4, frameon=False, fontsize=8, labelcolor=svg.INK, handlelength=1.2
-    )
+def _columns(texts: Sequence[str]) -> int:
+    """Return how many columns of these texts fit under a figure, up to four."""
+    # In points: the figure is 345 wide, a handle with its gaps takes 30, and a letter about 4.4.
+    return max(1, min(4, int(345 // (30 + 4.4 * max(map(len, texts))))))
+
+
+def _legend(figure: Any, panels: Sequence[Any]) -> None:
+    # Not every panel has every line.
+    keys = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels())}
+    if keys:
+        figure.legend(
+            keys.values(), keys, loc="lower center", ncols=_columns(list(keys)), frameon=False, fontsize=8,
+            labelcolor=svg.INK, handlelength=1.2,
+        )  # fmt: skip

@@ -93,3 +93,22 @@ def test_where_narrows_the_records_and_refuses_an_unknown_axis():
 
 def test_one_seed_is_drawn_without_an_interval():
     assert figures.lines("n", "far", "method", labels=LABELS, caption="").draw(RECORDS[RECORDS["seed"] == 0])
+
+
+def test_a_legend_of_long_texts_takes_fewer_columns_and_names_every_line():
+    records = pd.DataFrame(
+        [
+            {"seed": seed, "task": task, "x": x, "y": x + seed, "way": f"{way} with a name as long as this one"}
+            for seed in (0, 1)
+            for x in (1, 2)
+            # The first panel lacks a way.
+            for task, ways in (("one", "ab"), ("two", "abc"))
+            for way in ways
+        ]
+    )
+    drawn = figures.lines("x", "y", "way", labels=("x", "y"), caption="").draw(records)
+    found = ElementTree.fromstring(drawn)
+    keys = [t for t in found.iter("{http://www.w3.org/2000/svg}text") if "with a name" in (t.text or "")]
+    assert sorted(t.text[0] for t in keys) == ["a", "b", "c"]
+    # One below the other.
+    assert len({t.get("x") for t in keys}) == 1 and len({t.get("y") for t in keys}) == 3
