@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from farfield import __version__
+from farfield import __version__, cli_reuse
 from farfield.errors import InputError
 
 app = typer.Typer(
@@ -241,6 +241,9 @@ def inspect(
     console = Console()
     print_result(found, console)
     console.print(f"Report: {(out / 'report.html').resolve()}", soft_wrap=True, highlight=False)
+
+
+cli_reuse.register(app)
 
 
 @app.command()
