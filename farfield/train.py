@@ -139,7 +139,7 @@ def predict(model: nn.Module, data: Split, *, batch_size: int = 512) -> Tensor:
     >>> predict(nn.Linear(2, 3), Table(x=torch.zeros(5, 2))).shape
     torch.Size([5, 3])
     """
-    device = next(model.parameters()).device
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with evaluating(model):
         return torch.cat(
             [

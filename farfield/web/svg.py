@@ -59,7 +59,7 @@ def margins(figure: Any, *, left: float, right: float, top: float, bottom: float
 def rows(names: Sequence[str], *, key: Sequence[tuple[str, str, str]] = (), pitch: float = 17) -> tuple[Any, Any]:
     """Axes with one named row for each of these, the first on top; ``pitch`` is the height of a row in points."""
     names = [shorten(name, 24) for name in names]
-    top = 22 if key else 8
+    top = 8 + 14 * len(_key_lines(key))
     height = (len(names) * pitch + 44 + top) / 72
     figure, axes = canvas(height=height)
     margins(figure, left=text_width(names) + 10, right=12, top=top, bottom=38)
@@ -72,24 +72,39 @@ def rows(names: Sequence[str], *, key: Sequence[tuple[str, str, str]] = (), pitc
 
 
 def write_key(figure: Any, axes: Any, key: Sequence[tuple[str, str, str]]) -> None:
-    """One line over the axes: each highlighted method beside its marker."""
+    """Lines over the axes: each highlighted method beside its marker."""
     width, height = figure.get_size_inches() * 72
-    x, y = 8.0, height - 9
-    for text, colour, marker in key:
-        axes.plot(
-            x / width,
-            y / height,
-            marker=marker,
-            markersize=6,
-            color=colour,
-            transform=figure.transFigure,
-            clip_on=False,
-        )
-        figure.text(
-            (x + 7) / width, y / height, text, va="center_baseline", fontsize=SMALL, color=colour, fontweight="bold",
-            parse_math=False,
-        )  # fmt: skip
-        x += text_width([text]) + 24
+    for line, entries in enumerate(_key_lines(key)):
+        x, y = 8.0, height - 9 - 14 * line
+        for text, colour, marker in entries:
+            axes.plot(
+                x / width,
+                y / height,
+                marker=marker,
+                markersize=6,
+                color=colour,
+                transform=figure.transFigure,
+                clip_on=False,
+            )
+            figure.text(
+                (x + 7) / width, y / height, text, va="center_baseline", fontsize=SMALL, color=colour, fontweight="bold",
+                parse_math=False,
+            )  # fmt: skip
+            x += text_width([text]) + 24
+
+
+def _key_lines(key: Sequence[tuple[str, str, str]], width: float = 316) -> list[list[tuple[str, str, str]]]:
+    """Return the entries line by line, as many in each as a figure of this width in points has room for."""
+    lines: list[list[tuple[str, str, str]]] = []
+    x = width
+    for entry in key:
+        needed = text_width([entry[0]]) + 24
+        if x + needed > width + 24:
+            lines.append([])
+            x = 8
+        lines[-1].append(entry)
+        x += needed
+    return lines
 
 
 def text_width(texts: Sequence[str], size: float = SMALL) -> float:

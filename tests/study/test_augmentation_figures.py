@@ -59,6 +59,6 @@ def test_images_are_drawn_as_shapes_in_their_own_colours():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_of_the_studys_size_stay_small(channels):
     random = np.random.default_rng(0)
-    rows = [{"arm": str(i), "seed": 0, "pictures": random.random((8, 14, 14, channels)).tolist()} for i in range(4)]
-    svg = augmented_images("pictures", [str(i) for i in range(4)], along="arm", caption="").draw(pd.DataFrame(rows))
-    assert len(svg) < 4 * 5 * 14 * 14 * 350
+    rows = [{"arm": str(i), "seed": 0, "pictures": random.random((8, 14, 14, channels)).tolist()} for i in range(2)]
+    svg = augmented_images("pictures", [str(i) for i in range(2)], along="arm", caption="").draw(pd.DataFrame(rows))
+    assert len(svg) < 2 * 5 * 14 * 14 * 350

@@ -112,3 +112,11 @@ def test_a_legend_of_long_texts_takes_fewer_columns_and_names_every_line():
     assert sorted(t.text[0] for t in keys) == ["a", "b", "c"]
     # One below the other.
     assert len({t.get("x") for t in keys}) == 1 and len({t.get("y") for t in keys}) == 3
+
+
+def test_a_key_of_long_texts_takes_several_lines_within_the_figure():
+    records = pd.DataFrame([{"seed": s, "way": w, "a": 1.0, "b": 2.0, "c": 3.0} for s in (0, 1) for w in "xy"])
+    names = {m: f"{m} measured with some care" for m in "abc"}
+    drawn = ElementTree.fromstring(figures.bars(names, "way", label="a", caption="").draw(records))
+    keys = [t for t in drawn.iter("{http://www.w3.org/2000/svg}text") if "some care" in (t.text or "")]
+    assert len(keys) == 3 and len({t.get("y") for t in keys}) > 1
