@@ -11,10 +11,11 @@ from farfield.measure._arrays import Array, same_rows, tensor
 def map_at_k(ranked_labels: Int[Array, "queries length"], query_labels: Int[Array, " queries"], k: int) -> float:
     """Return the mean average precision at k: ``AP = 1/k sum_{r <= k} precision@r relevant(r)``, from 0 to 1.
 
-    It divides by k, not by the number of relevant items found or there: a list whose first k items are all relevant has 1, and a
-    class with fewer than k items in the database cannot reach it.
+    It divides by k, not by the number of relevant items found or there: a list whose first k items are all relevant has
+    1, and a class with fewer than k items in the database cannot reach it.
 
-    **Arguments:** ``ranked_labels``: labels of what was found, the nearest first; ``k``: from 1 to the length of the lists.
+    **Arguments:** ``ranked_labels``: labels of what was found, the nearest first; ``k``: from 1 to the length of the
+    lists.
 
     Raises InputError where k is out of range or the numbers of queries differ.
 

@@ -50,8 +50,8 @@ def nested_knn(
 ) -> tuple[float, ...]:
     """Return the 1-NN accuracy of test rows among training rows, for each number of dimensions.
 
-    The nearest by Euclidean distance between prefixes of length 1, brought to it after the cut (a prefix of zeros stays zeros);
-    of several equally near the first. Exact: all n x m distances, in blocks.
+    The nearest by Euclidean distance between prefixes of length 1, brought to it after the cut (a prefix of zeros stays
+    zeros); of several equally near the first. Exact: all n x m distances, in blocks.
 
     **Arguments:** ``dims``: in any order, each from 1 to d; ``train`` and ``test``: float32 is compared in float32.
 
@@ -103,8 +103,8 @@ def oracle_accuracy(preds: Int[Array, "sizes n"], y: Int[Array, " n"]) -> float:
 def expected_dimension(levels: Int[Array, " n"], nesting: Sequence[int]) -> float:
     """Return the mean number of dimensions that a cascade used.
 
-    **Arguments:** ``levels``: which size answered for each row, 0 for the first, as `farfield.reuse.CascadeClassifier.predict` gives
-    them; ``nesting``: the sizes.
+    **Arguments:** ``levels``: which size answered for each row, 0 for the first, as
+    `farfield.reuse.CascadeClassifier.predict` gives them; ``nesting``: the sizes.
 
     Raises InputError on a level that has no size.
 
@@ -122,7 +122,7 @@ def expected_dimension(levels: Int[Array, " n"], nesting: Sequence[int]) -> floa
 
 
 def margin_score(logits: Float[Array, "... n classes"]) -> Float[Array, "... n"]:
-    """Return ``1 - (p_(1) - p_(2))`` of each row, from the two largest softmax probabilities: near 0 where sure, 1 where torn.
+    """Return ``1 - (p_(1) - p_(2))`` of each row, from its two largest probabilities: 0 where sure, 1 where torn.
 
     **Arguments:** ``logits``: at least two classes.
 
