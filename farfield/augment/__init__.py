@@ -1,5 +1,6 @@
 """Input transformations, each an ``nn.Module`` from batch to batch."""
 
+from farfield.augment.arbitrary_pairs import ArbitraryPairs as ArbitraryPairs
 from farfield.augment.color_spaces import hsv_to_rgb as hsv_to_rgb
 from farfield.augment.color_spaces import rgb_to_hsv as rgb_to_hsv
 from farfield.augment.contrastive_view import ContrastiveView as ContrastiveView
