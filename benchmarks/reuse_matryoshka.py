@@ -1,4 +1,4 @@
-"""What Matryoshka representations cost: the loss over nested sizes against one size, and search in stages against flat and HNSW.
+"""What Matryoshka representations cost: the loss against that of one size, search in stages against flat and HNSW.
 
     pip install 'farfield[search]'
     python benchmarks/reuse_matryoshka.py loss [--rounds 7] [--case 256 10000 2048 ...] [--json]
@@ -7,25 +7,27 @@
 **loss**: forward and backward of the head and the loss, for a batch, C classes and d features, 8 sizes d/128 ... d.
 
 - **one size**: a linear layer and cross-entropy, what is trained without nesting.
-- **nested**: `farfield.nn.MatryoshkaLinear(efficient=True)` and `farfield.losses.MatryoshkaCrossEntropy`: every weight is multiplied
-  once, the logits of a size are those of the size before plus its own columns' part.
-- **a product each**: the same numbers from 8 products with the first columns of the same weight, as the released code has it.
+- **nested**: `farfield.nn.MatryoshkaLinear(efficient=True)` and `farfield.losses.MatryoshkaCrossEntropy`: every weight
+  is multiplied once, the logits of a size are those of the size before plus its own columns' part.
+- **a product each**: the same numbers from 8 products with the first columns of the same weight, as the released code
+  has it.
 - **a layer each**: a weight for each size (MRL); its products alone are twice the one size's.
-- **floor**: one size, and 7 more cross-entropies of logits at hand, forward and backward: no way to have 8 losses costs less.
+- **floor**: one size, and 7 more cross-entropies of logits at hand, forward and backward: no way to have 8 losses costs
+  less.
 
-**search**: recall of the 10 nearest by all 768 dimensions, multiply-adds and time of a query, exact search at 100 %. Vectors: principal
-components of MNIST's images, and between and around pairs of images of one digit as many more as are asked for: 768 dimensions
-in the order of their variance, of length 1 at every cut. Queries (500) are made in the same way from other images.
+**search**: recall of the 10 nearest by all 768 dimensions, multiply-adds and time of a query, exact search at 100 %.
+Vectors: principal components of MNIST's images, and between and around pairs of images of one digit as many more as are
+asked for: 768 dimensions in the order of their variance, of length 1 at every cut. Queries (500) are made in the same
+way from other images.
 
 - **flat**: faiss, exact, 768 dimensions.
-- **funnel**: `farfield.reuse.FunnelIndex` from 48 dimensions over 192 (800 rows) to 768 (100), and **adaptive**: from 48 to 768
-  at once (400).
-- **HNSW**: faiss, 32 links, the smallest search width of 16, 32, ... 512 whose recall is at least the funnel's less half a point; its
-  multiply-adds are 768 for each vector it looked at. Building its graph takes most of the time here.
-
-One process, one thread. All ways take turns within a round, in a changing order; ratios are taken within each round, and
-figures are medians over rounds. Losses and gradients of the ways that compute the same are compared first. Needs MNIST's test
-images in ``$FARFIELD_DATA`` for search.
+- **funnel**: `farfield.reuse.FunnelIndex` from 48 dimensions over 192 (800 rows) to 768 (100), and **adaptive**: from
+  48 to 768 at once (400).
+- **HNSW**: faiss, 32 links, the smallest search width of 16, 32, ... 512 whose recall is at least the funnel's less
+  half a point; its multiply-adds are 768 for each vector it looked at. Building its graph takes most of the time here.
+One process, one thread. All ways take turns within a round, in a changing order; ratios are taken within each round,
+and figures are medians over rounds. Losses and gradients of the ways that compute the same are compared first. Needs
+MNIST's test images in ``$FARFIELD_DATA`` for search.
 """
 
 import argparse
@@ -206,7 +208,8 @@ def show_search(rows, machine):
         for name in r["recall"]:
             print(
                 f"| {r['n']:,} | {name} | {100 * r['recall'][name]:.1f} % | {r['multiply_adds'][name]:,.0f} "
-                f"| {r['fewer_multiply_adds'][name]:.1f} | {r['milliseconds'][name]:.2f} | {r['flat_over'].get(name, 1):.1f} |"
+                f"| {r['fewer_multiply_adds'][name]:.1f} | {r['milliseconds'][name]:.2f} "
+                f"| {r['flat_over'].get(name, 1):.1f} |"
             )
         if r["hnsw_width"]:
             print(f"\nHNSW at {r['n']:,}: built in {r['hnsw_build_seconds']:.0f} s, search width {r['hnsw_width']}.\n")

@@ -4,6 +4,8 @@ from farfield.losses.adversarial import DomainAdversarial as DomainAdversarial
 from farfield.losses.adversarial import gradient_reversal as gradient_reversal
 from farfield.losses.adversarial import reversal_strength as reversal_strength
 from farfield.losses.anchor_penalty import AnchorPenalty as AnchorPenalty
+from farfield.losses.backward_compatible import BackwardCompatibleLoss as BackwardCompatibleLoss
+from farfield.losses.backward_compatible import BT2Loss as BT2Loss
 from farfield.losses.coral import CoralPenalty as CoralPenalty
 from farfield.losses.deep_supervision import DeepSupervisionLoss as DeepSupervisionLoss
 from farfield.losses.disentanglement import DisentanglementLoss as DisentanglementLoss
@@ -12,8 +14,12 @@ from farfield.losses.disentanglement import categorical_kl_uniform as categorica
 from farfield.losses.disentanglement import gaussian_kl as gaussian_kl
 from farfield.losses.divergence import divergence as divergence
 from farfield.losses.feature_loss import FeatureLoss as FeatureLoss
+from farfield.losses.gated_info_nce import GatedInfoNCE as GatedInfoNCE
+from farfield.losses.gated_info_nce import gate_binary_penalty as gate_binary_penalty
 from farfield.losses.group_dro import GroupDRO as GroupDRO
 from farfield.losses.group_max import GroupMax as GroupMax
+from farfield.losses.higher_order_compatibility import HOCLoss as HOCLoss
+from farfield.losses.higher_order_compatibility import compatible_total as compatible_total
 from farfield.losses.info_nce import InfoNCE as InfoNCE
 from farfield.losses.irm import IRMPenalty as IRMPenalty
 from farfield.losses.long_tail import LDAMLoss as LDAMLoss

@@ -77,11 +77,13 @@ class MatryoshkaLoss(nn.Module):
     - ``loss``: takes one or more embeddings, and whatever else, and returns a scalar tensor.
     - ``nesting``: the sizes, in any order (sentence-transformers lists them from the largest).
     - ``weights``: w_i, in the order of ``nesting``, numbers of at least 0; None: all 1.
-    - ``normalize``: bring every prefix to length 1 after the cut, as contrastive losses need it. A prefix of zeros stays zeros.
+    - ``normalize``: bring every prefix to length 1 after the cut, as contrastive losses need it. A prefix of zeros
+      stays zeros.
 
     Raises InputError on sizes, weights or embeddings that do not fit.
 
-    Source: Kusupati et al., NeurIPS 2022, section 3; the weights and dimensions of sentence-transformers' MatryoshkaLoss.
+    Source: Kusupati et al., NeurIPS 2022, section 3; the weights and dimensions of sentence-transformers'
+    MatryoshkaLoss.
 
     >>> import torch
     >>> from farfield.losses import InfoNCE
@@ -106,9 +108,9 @@ class MatryoshkaLoss(nn.Module):
     def forward(self, *embeddings: Any, **others: Any) -> Float[Tensor, ""]:
         """Return the loss of a batch.
 
-        **Arguments:** the loss's own. Of those given without a name, floating point tensors (..., d) as wide as the first one and
-        with two dimensions or more are embeddings and are cut; everything else, such as labels, goes to the loss as it is. A
-        square matrix of similarities that is by chance as wide must be given by name.
+        **Arguments:** the loss's own. Of those given without a name, floating point tensors (..., d) as wide as the
+        first one and with two dimensions or more are embeddings and are cut; everything else, such as labels, goes to
+        the loss as it is. A square matrix of similarities that is by chance as wide must be given by name.
         """
         first = next((e for e in embeddings if _is_embedding(e)), None)
         if first is None:

@@ -3,6 +3,8 @@
 from farfield.nn.all_cnn import AllCNN as AllCNN
 from farfield.nn.autoencoder import Autoencoder as Autoencoder
 from farfield.nn.autoencoder import make_autoencoder as make_autoencoder
+from farfield.nn.basis_transform import BasisTransformed as BasisTransformed
+from farfield.nn.basis_transform import BasisTransformHead as BasisTransformHead
 from farfield.nn.causal_disentangler import CausalDisentangler as CausalDisentangler
 from farfield.nn.causal_disentangler import Disentangled as Disentangled
 from farfield.nn.causal_lm import TinyCausalLM as TinyCausalLM
@@ -27,6 +29,8 @@ from farfield.nn.linear_probe import plain_head as plain_head
 from farfield.nn.load import default as default
 from farfield.nn.load import load as load
 from farfield.nn.matryoshka import MatryoshkaLinear as MatryoshkaLinear
+from farfield.nn.orthogonal import OrthogonalLinear as OrthogonalLinear
+from farfield.nn.pair_gate import PairGate as PairGate
 from farfield.nn.per_example import per_example_gradients as per_example_gradients
 from farfield.nn.plain_cnn import alexnet as alexnet
 from farfield.nn.plain_cnn import plain_cnn as plain_cnn
@@ -37,6 +41,8 @@ from farfield.nn.relative import RelativeEncoder as RelativeEncoder
 from farfield.nn.relative import RelativeProjection as RelativeProjection
 from farfield.nn.resnet import ResNet as ResNet
 from farfield.nn.running_stats import disable_running_stats as disable_running_stats
+from farfield.nn.simplex import SimplexClassifier as SimplexClassifier
+from farfield.nn.simplex import simplex_vertices as simplex_vertices
 from farfield.nn.small_model import TokenBag as TokenBag
 from farfield.nn.small_model import small_model as small_model
 from farfield.nn.standardize import Standardize as Standardize

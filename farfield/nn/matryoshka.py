@@ -1,4 +1,4 @@
-"""Classification heads that read every prefix of a feature vector, so that each prefix is a representation by itself."""
+"""Classification heads that read prefixes of a feature vector, so that each is a representation by itself."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,12 +13,12 @@ class MatryoshkaLinear(nn.Module):
     """Logits from the first m features, for each m of a nesting list: ``logits_i = x[..., :m_i] W_i^T + b_i``.
 
     **Arguments:**
-    - ``nesting``: the sizes m_1 < ... < m_G; the last one, d, is the number of features. The paper takes 8, 16, ..., 2048 for
-      ResNet-50 and 12, 24, ..., 768 for transformers.
+    - ``nesting``: the sizes m_1 < ... < m_G; the last one, d, is the number of features. The paper takes 8, 16, ...,
+      2048 for ResNet-50 and 12, 24, ..., 768 for transformers.
     - ``num_classes``: C, at least 1.
-    - ``efficient``: one W (C, d) and one bias for all sizes, each reading its first columns (the paper's MRL-E), in place of one
-      layer per size (MRL). Half the parameters and half the multiply-adds; the smallest sizes lose accuracy by it. The whole
-      cascade then multiplies each weight once.
+    - ``efficient``: one W (C, d) and one bias for all sizes, each reading its first columns (the paper's MRL-E), in
+      place of one layer per size (MRL). Half the parameters and half the multiply-adds; the smallest sizes lose
+      accuracy by it. The whole cascade then multiplies each weight once.
     - ``bias``: whether there is one; all of it counts at every size.
 
     Weights start as those of ``nn.Linear``, and are drawn as there from torch's random state.
@@ -52,7 +52,8 @@ class MatryoshkaLinear(nn.Module):
             raise InputError(f"x has {x.shape[-1]} features; the largest size of the head is {self.nesting[-1]}")
         if not self.efficient:
             return tuple(head(x[..., :m]) for m, head in zip(self.nesting, self.heads))
-        # logits_i = logits_{i-1} + x_block W_block^T. Split, not sliced: the gradients of slices would each be as large as W.
+        # logits_i = logits_{i-1} + x_block W_block^T. Split, not sliced: the gradients of slices would each be as large
+        # as W.
         widths = [end - start for start, end in pairwise((0, *self.nesting))]
         weight, total, found = self.heads[0].weight, self.heads[0].bias, []
         for columns, block in zip(x.flatten(0, -2).split(widths, 1), weight.split(widths, 1)):
@@ -63,7 +64,8 @@ class MatryoshkaLinear(nn.Module):
     def logits_at(self, x: Float[Tensor, "... width"], m: int) -> Float[Tensor, "... classes"]:
         """Return the logits of the first m features.
 
-        **Arguments:** ``x``: at least m features; ``m``: any size up to d where the head is efficient, else one of the nesting.
+        **Arguments:** ``x``: at least m features; ``m``: any size up to d where the head is efficient, else one of the
+        nesting.
 
         Raises InputError on another m, or where x is narrower than m.
         """
@@ -81,8 +83,8 @@ class MatryoshkaLinear(nn.Module):
 def check_sizes(sizes: Sequence[int], name: str, *, most: int | None = None) -> tuple[int, ...]:
     """Return numbers of dimensions as a tuple, in their order.
 
-    Raises InputError where there is none, one comes twice, or one is no whole number from 1 to ``most``; ``name`` is that of the
-    argument.
+    Raises InputError where there is none, one comes twice, or one is no whole number from 1 to ``most``; ``name`` is
+    that of the argument.
 
     >>> check_sizes([8, 16], "nesting", most=8)
     Traceback (most recent call last):

@@ -84,14 +84,6 @@ def _above(than: str, says: str, tasks: tuple[str, ...] = MNIST, scale: str = SM
     return greater("rcal", than=than, along="variant", where={"task": tasks}, says=says, scale=scale, **words)
 
 
-def _on(metric: str, than: str, says: str) -> Claim:
-    reported = "compared with MiSLAS, no figure at hand"
-    where: Mapping[str, Any] = {"task": MNIST}
-    return greater(
-        "rcal", than=than, metric=metric, along="variant", where=where, says=says, reported=reported, scale=SMALL
-    )
-
-
 LINES = (("raw", "noisy", 6), ("kept", "without outliers", 0), ("calibrated", "after the tail step", 1))
 
 study = Study(

@@ -1,8 +1,12 @@
 """Moving a representation: encoders and heads that were trained apart, put together."""
 
+from farfield.reuse.adapter import Adapter as Adapter
+from farfield.reuse.adapter import load_adapter as load_adapter
+from farfield.reuse.adapter import onnx_model as onnx_model
 from farfield.reuse.anchors import select_anchors as select_anchors
 from farfield.reuse.cascade import CascadeClassifier as CascadeClassifier
 from farfield.reuse.class_gaussians import ClassGaussians as ClassGaussians
+from farfield.reuse.column_profile import ColumnProfile as ColumnProfile
 from farfield.reuse.concatenation import Cat as Cat
 from farfield.reuse.concatenation import mean_head as mean_head
 from farfield.reuse.concatenation import snapshots as snapshots
@@ -18,7 +22,12 @@ from farfield.reuse.logit_ensemble import LogitEnsemble as LogitEnsemble
 from farfield.reuse.lp_ft import lp_ft as lp_ft
 from farfield.reuse.moco import MoCo as MoCo
 from farfield.reuse.moco import contrast as contrast
+from farfield.reuse.model_replacement import ExperienceReplay as ExperienceReplay
+from farfield.reuse.model_replacement import FixedSimplex as FixedSimplex
+from farfield.reuse.model_replacement import ModelReplacementRun as ModelReplacementRun
+from farfield.reuse.model_replacement import UpdateMethod as UpdateMethod
 from farfield.reuse.outliers import outliers as outliers
+from farfield.reuse.pseudo_classifier import pseudo_classifier as pseudo_classifier
 from farfield.reuse.rcal import Calibrated as Calibrated
 from farfield.reuse.rcal import Encoder as Encoder
 from farfield.reuse.rcal import anchors as anchors
@@ -26,9 +35,14 @@ from farfield.reuse.rcal import rcal_fit as rcal_fit
 from farfield.reuse.rich_features import RichFeatures as RichFeatures
 from farfield.reuse.rich_features import rich_features as rich_features
 from farfield.reuse.rich_features import synthesis_batches as synthesis_batches
+from farfield.reuse.shrinking import matryoshka_adapter as matryoshka_adapter
+from farfield.reuse.shrinking import neighbour_loss as neighbour_loss
+from farfield.reuse.shrinking import pca_adapter as pca_adapter
 from farfield.reuse.stitching import orthogonal_map as orthogonal_map
 from farfield.reuse.stitching import stitch as stitch
 from farfield.reuse.stitching import stitching_matrix as stitching_matrix
 from farfield.reuse.truncate import truncate as truncate
 from farfield.reuse.two_stage import finetune as finetune
 from farfield.reuse.two_stage import two_stage_finetune as two_stage_finetune
+from farfield.reuse.upgrade import Upgrade as Upgrade
+from farfield.reuse.upgrade import upgrade as upgrade

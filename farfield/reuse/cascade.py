@@ -16,8 +16,8 @@ GRID = np.linspace(0.1, 1, 100)
 class CascadeClassifier:
     """Use the smallest size whose highest probability is above its threshold; the last size answers what is left.
 
-    **Arguments:** ``thresholds``: G - 1 numbers, where they are known; else `fit` chooses them. At 0 the first size always answers,
-    at 1 it never does ("above" is strict).
+    **Arguments:** ``thresholds``: G - 1 numbers, where they are known; else `fit` chooses them. At 0 the first size
+    always answers, at 1 it never does ("above" is strict).
 
     How far that goes is told by `farfield.measure.expected_dimension` of the levels.
 
@@ -39,10 +39,11 @@ class CascadeClassifier:
     def fit(self, probs: Float[Array, "sizes n classes"], y: Int[Array, " n"]) -> "CascadeClassifier":
         """Choose each threshold on rows held back for it, and return the classifier.
 
-        For each pair of sizes that follow each other: the threshold of 100 from 0.1 to 1 at which "the smaller where it is above,
-        else the larger" is right most often; the smallest of the best.
+        For each pair of sizes that follow each other: the threshold of 100 from 0.1 to 1 at which "the smaller where it
+        is above, else the larger" is right most often; the smallest of the best.
 
-        **Arguments:** ``probs``: class probabilities of each size, the smallest first, at least two; ``y``: class indices.
+        **Arguments:** ``probs``: class probabilities of each size, the smallest first, at least two; ``y``: class
+        indices.
 
         Raises InputError on values that are no probabilities, or labels that do not fit.
         """
@@ -56,7 +57,7 @@ class CascadeClassifier:
         # The entries of the grid below a confidence are the thresholds that it exceeds.
         below = torch.searchsorted(grid, confidence[:-1].double().contiguous())  # (G - 1, n)
         gain = torch.zeros(len(found) - 1, len(grid) + 1, dtype=torch.float64, device=found.device)
-        # Of a row with b entries below, thresholds 0..b-1 take the smaller size: its gain over the larger one counts for them.
+        # Of a row with b entries below, thresholds 0..b-1 take the smaller size: its gain over the larger counts there.
         gain.scatter_add_(1, below, right[:-1] - right[1:])
         correct = gain.flip(1).cumsum(1).flip(1)[:, 1:]
         # The first maximum: argmax of equal values may be any.

@@ -19,14 +19,15 @@ NEAR = 1_000_000  # values of candidates held at once: they stay in the processo
 class FunnelIndex:
     """Nearest neighbours by few dimensions, re-ranked by more: a thin layer over faiss's exact search.
 
-    The search over all N vectors reads their first ``start_dim`` dimensions. Of what it finds, the first ``shortlists[0]`` are
-    ordered anew by ``dims[0]`` dimensions, the first ``shortlists[1]`` of these by ``dims[1]``, and so on. One pair is the paper's
-    adaptive retrieval, several its funnel; none is exact search at ``start_dim``. Distances are Euclidean between prefixes of
-    length 1: each is brought to it after the cut, at every size. A prefix of zeros stays zeros.
+    The search over all N vectors reads their first ``start_dim`` dimensions. Of what it finds, the first
+    ``shortlists[0]`` are ordered anew by ``dims[0]`` dimensions, the first ``shortlists[1]`` of these by ``dims[1]``,
+    and so on. One pair is the paper's adaptive retrieval, several its funnel; none is exact search at ``start_dim``.
+    Distances are Euclidean between prefixes of length 1: each is brought to it after the cut, at every size. A prefix
+    of zeros stays zeros.
 
     **Arguments:**
-    - ``db``: (N, d), for instance a memory-mapped array; held as it is where it is float32, and beside it the first ``start_dim``
-      dimensions once more and a number per row for each of ``dims``.
+    - ``db``: (N, d), for instance a memory-mapped array; held as it is where it is float32, and beside it the first
+      ``start_dim`` dimensions once more and a number per row for each of ``dims``.
     - ``start_dim``, ``dims``: numbers of dimensions up to d; the paper's are 8, then 16, 32, 64, 128, 2048.
     - ``shortlists``: as many, not rising, each from 1 to N; the paper's are 200, 100, 50, 25, 10.
 
@@ -77,7 +78,8 @@ class FunnelIndex:
     def search(self, q: Float[Array, "queries d"], k: int) -> tuple[Int[Array, "queries k"], int]:
         """Return the row numbers of the k nearest of each query, the nearest first, and the multiply-adds of a query.
 
-        **Arguments:** ``q``: as wide as the vectors of the index; ``k``: from 1 to the last short-list (to N without any).
+        **Arguments:** ``q``: as wide as the vectors of the index; ``k``: from 1 to the last short-list (to N without
+        any).
 
         Raises InputError on a k or a width out of range.
         """

@@ -10,11 +10,11 @@ from farfield.measure._arrays import Array, like, tensor
 def truncate(z: Float[Array, "n d"], m: int, normalize: bool = True) -> Float[Array, "n m"]:
     """Return the first m dimensions of embeddings, each row then brought to length 1.
 
-    The cut comes first: a row of length 1 that is cut afterwards is shorter than 1, by other factors in other rows, which changes
-    distances.
+    The cut comes first: a row of length 1 that is cut afterwards is shorter than 1, by other factors in other rows,
+    which changes distances.
 
-    **Arguments:** ``z``: float32 stays so, anything else becomes float64; ``m``: from 1 to d; ``normalize``: False only cuts. A row
-    whose first m values are all 0 stays zeros.
+    **Arguments:** ``z``: float32 stays so, anything else becomes float64; ``m``: from 1 to d; ``normalize``: False only
+    cuts. A row whose first m values are all 0 stays zeros.
 
     Raises InputError on an m out of range, and on values that are not finite.
 

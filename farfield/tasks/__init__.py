@@ -4,6 +4,10 @@ from farfield.tasks.boolean_features import BooleanFeatures as BooleanFeatures
 from farfield.tasks.characters import characters as characters
 from farfield.tasks.citation_graphs import CitationGraph as CitationGraph
 from farfield.tasks.citation_graphs import citation_graph as citation_graph
+from farfield.tasks.class_increments import ClassIncrements as ClassIncrements
+from farfield.tasks.class_increments import Rehearsal as Rehearsal
+from farfield.tasks.class_increments import class_increments as class_increments
+from farfield.tasks.class_increments import half_from_memory as half_from_memory
 from farfield.tasks.classic_control import cartpole_observations as cartpole_observations
 from farfield.tasks.classic_control import cartpole_step as cartpole_step
 from farfield.tasks.classic_control import pendulum_policy as pendulum_policy
@@ -11,6 +15,7 @@ from farfield.tasks.classic_control import pendulum_step as pendulum_step
 from farfield.tasks.collapse_table import collapse_checkpoints as collapse_checkpoints
 from farfield.tasks.coloured_digits import ColouredDigits as ColouredDigits
 from farfield.tasks.coloured_digits import coloured_environments as coloured_environments
+from farfield.tasks.complexity_ladder import complexity_ladder as complexity_ladder
 from farfield.tasks.confounded_domains import ConfoundedDomains as ConfoundedDomains
 from farfield.tasks.confounded_domains import confounded_domains as confounded_domains
 from farfield.tasks.digit_pairs import digit_pairs as digit_pairs
@@ -60,3 +65,5 @@ from farfield.tasks.task import column as column
 from farfield.tasks.texts import Texts as Texts
 from farfield.tasks.texts import load_texts as load_texts
 from farfield.tasks.two_cue_digits import TwoCueDigits as TwoCueDigits
+from farfield.tasks.two_factor_glyphs import shared_factors as shared_factors
+from farfield.tasks.two_factor_glyphs import two_factor_glyphs as two_factor_glyphs

@@ -31,7 +31,8 @@ def expand(name: Name) -> list[Name]:
 def load(name: Name, seed: int) -> Task:
     """Return a task without a shift; a tenth of its training rows, by ``seed``, are for validation.
 
-    - ``digit-pairs``: 12,000 pairs of MNIST's digits (`farfield.tasks.digit_pairs`), 100 classes, 3,000 pairs of other digits as test.
+    - ``digit-pairs``: 12,000 pairs of MNIST's digits (`farfield.tasks.digit_pairs`), 100 classes, 3,000 pairs of other
+      digits as test.
     - ``characters``: 242 characters of Omniglot at 21 x 21 pixels, 14 drawings of each to learn from and 6 as test.
 
     Raises InputError on an unknown name or option, or where the data cannot be had.

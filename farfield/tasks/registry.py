@@ -36,6 +36,7 @@ FAMILIES: Mapping[str, str] = {
     "digit-pairs": "farfield.tasks.many_classes",
     "characters": "farfield.tasks.many_classes",
     "gaussian-classes": "farfield.tasks.gaussian_classes",
+    "glyphs": "farfield.tasks.two_factor_glyphs",
     "two-cue-digits": "farfield.tasks.two_cue_digits",
     "imagenet-shifts": "farfield.tasks.imagenet_shifts",
     "amazon-ratings": "farfield.tasks.amazon_ratings",

@@ -31,23 +31,24 @@ def trial(point: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Measure one way to have vectors of several sizes.
 
     **Arguments:**
-    - ``point``: ``way``, one of `WAYS`; ``sizes``: at which it is measured, those of ``nesting`` and others; ``draws``: random
-      choices of features; ``splits``: of the test rows into halves for a cascade's thresholds and its use; ``saving``: how many
-      times fewer multiply-adds a search in stages may take; ``start``: dimensions of its first stage; ``probe_epochs`` of a new
-      classifier and ``draw_epochs`` of one on random features; and what
+    - ``point``: ``way``, one of `WAYS`; ``sizes``: at which it is measured, those of ``nesting`` and others; ``draws``:
+      random choices of features; ``splits``: of the test rows into halves for a cascade's thresholds and its use;
+      ``saving``: how many times fewer multiply-adds a search in stages may take; ``start``: dimensions of its first
+      stage; ``probe_epochs`` of a new classifier and ``draw_epochs`` of one on random features; and what
       `farfield.trials.nested_networks.network` takes.
     - ``seed``: of the data, the networks and all draws.
 
     **Ways:** "mrl" and "mrl-e" train all sizes at once; "ff" trains a network for each size, of the same width, whose
-    classifier reads the first features only; "svd", "random" and "prefix" keep the leading right singular vectors, random features
-    and the first features of the full-size "ff", and read them by a new linear classifier; "cascade" goes up the sizes of
-    "mrl" until it is sure; "adaptive" and "funnel" search by few dimensions of "mrl" and order by all, at once or in stages.
+    classifier reads the first features only; "svd", "random" and "prefix" keep the leading right singular vectors,
+    random features and the first features of the full-size "ff", and read them by a new linear classifier; "cascade"
+    goes up the sizes of "mrl" until it is sure; "adaptive" and "funnel" search by few dimensions of "mrl" and order by
+    all, at once or in stages.
 
-    **Returns:** by size ``accuracy`` (linear), ``knn`` (1-NN), ``map`` (mAP@10; more in ``retrieval``), ``dims`` used on average, ``macs``
-    (multiply-adds of a query); under shifts ``accuracy_noise``, ``accuracy_rotation`` and one for each far test of the task; each
-    also as ``accuracy_at`` ... by the size's place in the nesting, see `PLACES`. ``dead``: features of the prefix that are 0 on all
-    test rows; ``oracle`` and ``margin``; ``cascade_gap`` and ``search_gap`` to the full size; ``saving``. What a way does not define
-    is None.
+    **Returns:** by size ``accuracy`` (linear), ``knn`` (1-NN), ``map`` (mAP@10; more in ``retrieval``), ``dims`` used
+    on average, ``macs`` (multiply-adds of a query); under shifts ``accuracy_noise``, ``accuracy_rotation`` and one for
+    each far test of the task; each also as ``accuracy_at`` ... by the size's place in the nesting, see `PLACES`.
+    ``dead``: features of the prefix that are 0 on all test rows; ``oracle`` and ``margin``; ``cascade_gap`` and
+    ``search_gap`` to the full size; ``saving``. What a way does not define is None.
     """
     way, sizes, nesting = point["way"], list(point["sizes"]), list(point["nesting"])
     result: dict[str, Any] = {name: dict.fromkeys(map(str, sizes)) for name in BY_SIZE} | dict.fromkeys(UNDEFINED)
@@ -109,7 +110,7 @@ def _cut_afterwards(point: Mapping[str, Any], seed: int, sizes: Sequence[int]) -
     trained = network(point, seed, "ff", width)
     z, z_test = trained.train, trained.test
     if point["way"] == "svd":
-        # The best approximation of rank m is the first m right singular vectors' part, as the release code has it: uncentred.
+        # The best approximation of rank m lies in the first m right singular vectors (uncentred, as in the code).
         _, axes = torch.linalg.eigh((z.double().T @ z.double()).cpu())
         turn = axes.flip(1).to(z)
         z, z_test = z @ turn, z_test @ turn
@@ -224,7 +225,7 @@ def _dead(z: Tensor) -> int:
 
 
 class _Readers(torch_nn.Module):
-    """Linear classifiers side by side, each on its own choice of standardised features; they begin as linear discriminants."""
+    """Linear classifiers side by side, each on its own choice of standardised features, begun as discriminants."""
 
     def __init__(self, z: Tensor, y: Tensor, choices: Tensor):
         super().__init__()

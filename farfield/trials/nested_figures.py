@@ -21,8 +21,9 @@ def by_size(
 ) -> Figure:
     """Panels, one per task; a line per way through its sizes, from nested metric ``x`` to nested metric ``y``.
 
-    **Arguments:** ``x``, ``y``: metrics with a number for each size, such as "dims" and "accuracy"; a point is the mean of both over
-    seeds, with the 95 % interval of ``y``; ``scale``: factor on ``y``; ``labels``: of the axes, with units. The x axis is logarithmic.
+    **Arguments:** ``x``, ``y``: metrics with a number for each size, such as "dims" and "accuracy"; a point is the mean
+    of both over seeds, with the 95 % interval of ``y``; ``scale``: factor on ``y``; ``labels``: of the axes, with
+    units. The x axis is logarithmic.
 
     >>> by_size("dims", "accuracy", ["mrl"], labels=("dimensions", "accuracy"), caption="", name="sizes").name
     'sizes'

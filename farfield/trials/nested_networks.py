@@ -32,7 +32,8 @@ class Trained:
     """A network's features and its heads.
 
     **Fields:** ``train``, ``test``: features (n, d); ``y_train``, ``y_test``: classes (n,); ``shifted``: features and
-    classes of other tests, by name: the test rows under a shift, and the task's own far tests; ``head``: reads features.
+    classes of other tests, by name: the test rows under a shift, and the task's own far tests; ``head``: reads
+    features.
     """
 
     train: Tensor
@@ -47,9 +48,9 @@ def network(point: Mapping[str, Any], seed: int, kind: str, size: int | None = N
     """Return a trained network, from the store of stages where it was trained before.
 
     **Arguments:**
-    - ``point``: ``task``; ``model``, "mlp" or the name of a frozen encoder; ``nesting``; ``hidden``; ``epochs``, ``batch_size``,
-      ``learning_rate`` (peak), ``weight_decay``, ``label_smoothing``; ``shift`` of training images in pixels; ``noise`` and ``degrees``
-      of the shifted tests; ``device``.
+    - ``point``: ``task``; ``model``, "mlp" or the name of a frozen encoder; ``nesting``; ``hidden``; ``epochs``,
+      ``batch_size``, ``learning_rate`` (peak), ``weight_decay``, ``label_smoothing``; ``shift`` of training images in
+      pixels; ``noise`` and ``degrees`` of the shifted tests; ``device``.
     - ``kind``: "mrl", "mrl-e" (one head for all sizes), or "ff": only the first ``size`` features are ever read.
     """
     settings = {name: point[name] for name in SETTINGS}
@@ -132,7 +133,8 @@ def _encoder(x: Tensor, settings: Mapping[str, Any], width: int, images: bool) -
 
 
 def _tables(task: Task, settings: Mapping[str, Any], seed: int) -> dict[str, Table]:
-    """Return train and test, the far tests, and for images the test under noise and rotation, as the encoder takes them.
+    """Return train and test, the far tests, and for images the test under noise and rotation, as the encoder takes
+    them.
 
     Nothing is selected here, so validation rows are for training, too.
     """

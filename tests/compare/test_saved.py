@@ -114,4 +114,3 @@ def test_a_model_of_another_kind_than_its_name_is_read_back(shops, tmp_path, met
     shops.drop(columns="sold").to_csv(tmp_path / "again.csv", index=False)
     again = predict(path, str(tmp_path / "again.csv"))
     assert (again["prediction"] == shops["sold"]).mean() > 0.9
-

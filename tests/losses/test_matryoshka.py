@@ -1,4 +1,5 @@
-"""Losses summed over prefixes: the released code's numbers, sentence-transformers' loss on the same batch, closed forms."""
+"""Losses summed over prefixes: the released code's numbers, sentence-transformers' loss on the same batch, closed
+forms."""
 
 import math
 from pathlib import Path

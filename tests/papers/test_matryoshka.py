@@ -1,4 +1,5 @@
-"""The study of Matryoshka representations: its smoke preset, a user's embeddings in it, and what the full preset names."""
+"""The study of Matryoshka representations: its smoke preset, a user's embeddings in it, and what the full preset
+names."""
 
 import sys
 import textwrap
@@ -50,7 +51,8 @@ def test_embeddings_of_a_user_take_the_place_of_images(tmp_path, monkeypatch):
                     y = torch.arange(n) % 10
                     x = centres[y] + 0.5 * torch.randn(n, 24, generator=generator)
                     return Table(x=x, y=y, domain=torch.zeros(n, dtype=torch.long))
-                return Task("vectors", rows(500), rows(50), {"iid": rows(100), "far": rows(40)}, Vector(24), Classes(10), ("here",))
+                tests = {"iid": rows(100), "far": rows(40)}
+                return Task("vectors", rows(500), rows(50), tests, Vector(24), Classes(10), ("here",))
             """
         )
     )
