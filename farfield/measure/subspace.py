@@ -19,8 +19,11 @@ class Separability:
     """How well pairs of classes are told from all other classes: balanced accuracy (0 to 1, chance 1/2) on held-out rows.
 
     **Fields:** means over pairs, ``gated``: with a learned gate, ``ungated``: with all features, ``random``: with a
-    random half of them; ``by_pair`` (pairs, 3): these three for each; ``gates`` (pairs, d): the learned gates, in (0,
-    1).
+    random half of them; ``by_pair`` (pairs, 3): these three for each; ``gates`` (pairs, d): the learned gates, in
+    (0, 1).
+
+    >>> Separability(0.9, 0.6, 0.6, np.array([[0.9, 0.6, 0.6]]), np.ones((1, 2))).gated
+    0.9
     """
 
     gated: float

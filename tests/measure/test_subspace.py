@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
-from farfield.measure import gate_overlap, subspace_separability
+from farfield.measure import Separability, gate_overlap, subspace_separability
 from farfield.measure.subspace import _accuracy, _scorer
 
 
@@ -22,7 +22,7 @@ def features(classes=6, per_class=30, d=12, noise=0.3, seed=0):
 def test_a_learned_subspace_tells_a_pair_where_all_features_do_not():
     z, y = features()
     found = subspace_separability(z, y, [(0, 1), (2, 5), (3, 4)])
-    assert found.gated > 0.85 and found.gated > found.ungated + 0.15
+    assert isinstance(found, Separability) and found.gated > 0.85 and found.gated > found.ungated + 0.15
     assert abs(found.random - found.ungated) < 0.15
     assert found.by_pair.shape == (3, 3) and found.gates.shape == (3, 12)
     assert found.by_pair.mean(0) == pytest.approx([found.gated, found.ungated, found.random])
