@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farfield.errors import InputError
@@ -12,6 +12,7 @@ from farfield.reuse import truncate
 Z = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8))
 def test_a_prefix_of_length_one(m):
     found = truncate(Z, m)

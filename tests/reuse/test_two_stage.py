@@ -73,7 +73,7 @@ def test_the_rate_falls_by_a_cosine():
         model = Classifier(nn.Flatten(), nn.Linear(1, 2))
         nn.init.zeros_(model.head.weight), nn.init.zeros_(model.head.bias)
         finetune(model, data, steps=steps, learning_rate=1e-4)
-        moved[steps] = float(model.head.bias[0])
+        moved[steps] = float(model.head.bias[0].detach())
     # Tiny steps leave the gradient at 1/2: with momentum 0.9, the sum of rates times 1, 1.9, 2.71, 3.439.
     rates = [1, 0.5 * (1 + 2**-0.5), 0.5, 0.5 * (1 - 2**-0.5)]
     expected = 0.5 * 1e-4 * sum(r * v for r, v in zip(rates, (1, 1.9, 2.71, 3.439)))

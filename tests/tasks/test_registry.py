@@ -125,9 +125,7 @@ def test_unknown_names_show_the_nearest(here):
     for do in (load, expand):
         with pytest.raises(InputError, match=r"unknown task 'digitz/rotation'; nearest: digits/rotation"):
             do("digitz/rotation")
-        with pytest.raises(
-            InputError, match=r"unknown task 'qqqq'; known: amazon, amazon-ratings, cifar10, citeseer, cora, digits, "
-        ):
+        with pytest.raises(InputError, match=r"unknown task 'qqqq'; known: amazon, amazon-ratings, .*digits, .*xnli"):
             do("qqqq")
         with pytest.raises(InputError, match=r"unknown task 'timm:resnet18'"):
             do("timm:resnet18")
