@@ -143,8 +143,9 @@ def test_a_driver_takes_over_from_one_that_is_killed_beside_it(driver, url):
     while not any(pid == str(first.pid) for _, pid, _ in lines(driver.log)):
         time.sleep(0.01)
     first.kill()
-    out = second.communicate(timeout=60)[0].splitlines()
-    assert second.returncode == 0
+    # Not by communicate, which loses lines that came together with the first one.
+    out = second.stdout.read().splitlines()
+    assert second.wait(timeout=60) == 0
     # The first line was read above.
     assert len(out) == n - 1
     store = Store(url)
