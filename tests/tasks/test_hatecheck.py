@@ -111,6 +111,7 @@ def test_shares_that_cannot_be_are_named(shares):
         HateCheck().parts(*shares)
 
 
+@real
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -5,7 +5,7 @@ import pandas as pd
 from farfield.trials.nested_figures import by_size
 
 FIGURE = by_size(
-    "dims", "accuracy", ("mrl", "ff"), labels=("dimensions", "accuracy, %"), caption="", name="sizes", scale=100
+    "dims", "accuracy", {"mrl": 0, "ff": 2}, labels=("dimensions", "accuracy, %"), caption="", name="sizes", scale=100
 )
 
 
