@@ -44,12 +44,18 @@ TABLE = {
     "full": "MRL 76.80, FF 76.87 (2048 dimensions)",
     "smallest": "MRL 66.63, FF 65.29 (8 dimensions); top-1 on ImageNet in %, from memory of Table 1",
 }
-SIZE = "dimensions"
-TRAINED, CUT = ("mrl", "mrl-e", "ff"), ("svd", "random", "prefix")
+LARGE = ("digit-pairs", "hub/cifar100")  # 10,000 vectors and more
+TRAINED = ("mrl", "mrl-e", "ff")
+# The colour of each way, the same in all figures; what is in no figure with another may share one.
+COLOURS = {"mrl": 0, "mrl-e": 1, "ff": 2, "svd": 3, "random": 4, "prefix": 5, "cascade": 3, "adaptive": 4, "funnel": 5}
 
 
 def _place(place):
     return f"the {place} size ({NESTING[PLACES[place]]} dimensions here)"
+
+
+def _drawn(*ways):
+    return {way: COLOURS[way] for way in ways}
 
 
 study = Study(
@@ -152,32 +158,34 @@ study = Study(
             at_least(
                 "search_gap",
                 -POINT / 2,
-                where={"way": way, "task": task},
+                where={"way": way, "task": LARGE},
                 says=f"{name} with an eighth of the multiply-adds loses at most half a point of mAP@10.",
                 reported="Re-ranking 200 found by 8 of 2048 dimensions: mAP@10 61.8; 8 to 16: 55.0 (notebooks)",
                 scale="An eighth leaves 2 dimensions for the first search here, an angle.",
             )
             for way, name in (("funnel", "Funnel search"), ("adaptive", "Search and re-rank"))
-            for task in (("digit-pairs", "hub/cifar100"),)  # 10,000 vectors and more
         ),
     ],
     figures=[
         by_size(
-            "dims", "accuracy", (*TRAINED, *CUT), scale=100, labels=(SIZE, "accuracy, %"), name="accuracy",
+            "dims", "accuracy", _drawn(*TRAINED, "svd", "random", "prefix"), scale=100, name="accuracy",
+            labels=("dimensions", "accuracy, %"),
             caption="Linear accuracy by size: all sizes trained at once (mrl, mrl-e), one network each (ff), cuts of "
             "the full-size network. MRL-E is read at sizes between the trained ones too.",
         ),
         by_size(
-            "dims", "knn", (*TRAINED, "svd", "prefix"), scale=100, labels=(SIZE, "1-NN accuracy, %"), name="neighbours",
+            "dims", "knn", _drawn(*TRAINED, "svd", "prefix"), scale=100, name="neighbours",
+            labels=("dimensions", "1-NN accuracy, %"),
             caption="Accuracy of the nearest neighbour by the first dimensions alone, also at sizes that were not "
             "trained (3, 6, 12, 24).",
         ),
         by_size(
-            "dims", "accuracy", ("mrl", "ff", "cascade"), scale=100, labels=("mean dimensions used", "accuracy, %"),
-            name="cascade", caption="A cascade that may go up to 2, 4, ... dimensions, against single sizes.",
+            "dims", "accuracy", _drawn("mrl", "ff", "cascade"), scale=100, name="cascade",
+            labels=("mean dimensions used", "accuracy, %"),
+            caption="A cascade that may go up to 2, 4, ... dimensions, against single sizes.",
         ),
         by_size(
-            "macs", "map", ("mrl", "ff", "adaptive", "funnel"), scale=100, name="search",
+            "macs", "map", _drawn("mrl", "ff", "adaptive", "funnel"), scale=100, name="search",
             labels=("multiply-adds of a query", "mAP@10, %"),
             caption="Search by one size, or by few dimensions and then all, at once (adaptive) or in stages (funnel).",
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def by_size(
-    x: str, y: str, ways: Sequence[str], *, labels: tuple[str, str], caption: str, name: str, scale: float = 1.0
+    x: str, y: str, ways: Mapping[str, int], *, labels: tuple[str, str], caption: str, name: str, scale: float = 1.0
 ) -> Figure:
     """Panels, one per task; a line per way through its sizes, from nested metric ``x`` to nested metric ``y``.
 
-    **Arguments:** ``x``, ``y``: metrics with a number for each size, such as "dims" and "accuracy"; a point is the mean
-    of both over seeds, with the 95 % interval of ``y``; ``scale``: factor on ``y``; ``labels``: of the axes, with
-    units. The x axis is logarithmic.
+    **Arguments:** ``ways``: each with the place of its colour and mark in the palette; ``x``, ``y``: metrics with a
+    number for each size, such as "dims" and "accuracy"; a point is the mean of both over seeds, with the 95 % interval
+    of ``y``; ``scale``: factor on ``y``; ``labels``: of the axes, with units. The x axis is logarithmic.
 
-    >>> by_size("dims", "accuracy", ["mrl"], labels=("dimensions", "accuracy"), caption="", name="sizes").name
+    >>> by_size("dims", "accuracy", {"mrl": 0}, labels=("dimensions", "accuracy"), caption="", name="sizes").name
     'sizes'
     """
 
@@ -50,7 +50,7 @@ def by_size(
             axes.tick_params(colors=svg.INK, labelsize=svg.SMALL, length=3, color=svg.OTHER)
             axes.grid(color=svg.FAINT, linewidth=0.6)
             ends = []
-            for i, way in enumerate(ways):
+            for way, i in ways.items():
                 if (task, way) not in lines:
                     continue
                 at, mean, low, high = np.array(lines[task, way]).T * [[1], [scale], [scale], [scale]]
