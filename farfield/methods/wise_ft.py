@@ -7,10 +7,8 @@ import torch
 from torch import nn
 
 from farfield.errors import InputError
-from farfield.methods._new_parts import new_rate
-from farfield.methods.lp_ft import probe_steps
-from farfield.methods.method import Choice, Fitted, cross_entropy, default_learning_rate, method, training_batches
-from farfield.reuse import lp_ft as probe_then_tune
+from farfield.methods.lp_ft import lp_ft, probe_steps
+from farfield.methods.method import Choice, Fitted, method
 from farfield.reuse import wise_ft as interpolate
 from farfield.tasks.task import Task
 from farfield.train import Hook
@@ -55,7 +53,6 @@ def wise_ft(
     """
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha is {alpha}; it must be from 0 to 1")
-    rate = default_learning_rate(model, learning_rate)
     probing = probe_steps(probe, steps)
     hooks, between, start = tuple(hooks), copy.deepcopy(model), _weights(model)
 
@@ -71,21 +68,19 @@ def wise_ft(
             for hook in hooks:
                 hook(step, between, value)
 
-    history = probe_then_tune(
+    tuned = lp_ft(
         model,
-        task.train,
-        cross_entropy,
-        probe_steps=probing,
-        steps=steps - probing,
-        learning_rate=rate,
-        probe_learning_rate=new_rate(model, rate),
-        weight_decay=weight_decay,
+        task,
+        steps=steps,
+        batch_size=batch_size,
         seed=seed,
-        batches=training_batches(task, batch_size, seed=seed),
         hooks=[mix],
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        probe=probe,
     )
     between.load_state_dict(interpolate(start, model.state_dict(), alpha))
-    return Fitted(between, history)
+    return Fitted(between, tuned.history)
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:

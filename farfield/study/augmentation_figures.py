@@ -130,10 +130,5 @@ def _canvas(width: float, height: float, *, left: float = 0.14, bottom: float = 
     axes = figure.add_subplot()
     figure.subplots_adjust(left=left, right=0.98, top=0.97, bottom=bottom)
     figure.patch.set_visible(False)
-    axes.patch.set_visible(False)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(colors=svg.INK, labelsize=svg.SMALL, length=3, color=svg.OTHER)
-    axes.grid(color=svg.FAINT, linewidth=0.6)
-    axes.set_axisbelow(True)
+    svg.unframe(axes)
     return figure, axes

@@ -101,10 +101,5 @@ def _panels(n: int) -> tuple[Any, list[Any]]:
     figure.subplots_adjust(left=0.1, right=0.98, top=1 - 0.25 / height, bottom=0.95 / height, hspace=0.45, wspace=0.2)
     figure.patch.set_visible(False)
     for axes in panels:
-        axes.patch.set_visible(False)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        axes.tick_params(colors=svg.INK, labelsize=svg.SMALL, length=3, color=svg.OTHER)
-        axes.grid(color=svg.FAINT, linewidth=0.6)
-        axes.set_axisbelow(True)
+        svg.unframe(axes)
     return figure, panels

@@ -161,10 +161,5 @@ def _grid(n: int) -> tuple[Any, list[Any]]:
     for axes in panels[n:]:
         axes.set_visible(False)
     for axes in panels[:n]:
-        axes.patch.set_visible(False)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        axes.tick_params(colors=svg.INK, labelsize=svg.SMALL, length=3, color=svg.OTHER)
-        axes.grid(color=svg.FAINT, linewidth=0.6)
-        axes.set_axisbelow(True)
+        svg.unframe(axes)
     return figure, panels[:n]

@@ -33,15 +33,20 @@ def canvas(width: float = 4.4, height: float = 3.2) -> tuple[Any, Any]:
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
     figure.patch.set_visible(False)
+    unframe(axes)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(OTHER)
+    return figure, axes
+
+
+def unframe(axes: Any) -> None:
+    """Give axes the page's style: no background and no box, small figures, a faint grid behind what is drawn."""
     axes.patch.set_visible(False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(OTHER)
     axes.tick_params(colors=INK, labelsize=SMALL, length=3, color=OTHER)
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
-    return figure, axes
 
 
 def name_axes(axes: Any, x: str, y: str) -> None:
