@@ -16,7 +16,7 @@ extras: install
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[hf,search,postgres,ray,track,dev]'
 
 demo: install
-	$(BIN)/farfield compare digits --seeds 3 --out demo
+	$(BIN)/farfield compare digits --methods erm,mixup,coral,swad,sam,tram,cat,levi,rcal,random-fields --seeds 3 --out demo
 
 test: install
 	$(BIN)/ruff check .
